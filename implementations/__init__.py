@@ -1,0 +1,112 @@
+"""One file, one writing of the trainer. A file's name is its name everywhere; nothing is registered.
+
+What must be known before a file runs (its first line, parent, devices, needs) is read from its source, so
+that listing imports nothing and one broken file breaks only itself.
+"""
+
+import ast
+import importlib
+import importlib.util
+import io
+import re
+import tokenize
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+ROOT = "autograd_inplace"
+
+
+def names():
+    """The names of all implementations, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+
+
+def load(name):
+    """The module of that name. Raises what its import raises."""
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def source(name):
+    """The text of the file."""
+    return (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+
+
+def first_line(name):
+    """What the file does, in one line: the first of its docstring, or "" without one."""
+    return _docstring(name).partition("\n")[0]
+
+
+def parent(name):
+    """The implementation this one is compared with, from "Compare with `parent`: ..."; None at the root."""
+    match = re.search(r"^Compare with `(\w+)`", _docstring(name), re.MULTILINE)
+    return match and match[1]
+
+
+def devices(name):
+    """The device types it runs on: its DEVICES, or all."""
+    return _constant(name, "DEVICES", ("cpu", "cuda"))
+
+
+def requires(name):
+    """The optional packages it imports: its REQUIRES."""
+    return _constant(name, "REQUIRES", ())
+
+
+def missing_packages(name):
+    """Those of `requires` that are not installed."""
+    return [package for package in requires(name) if importlib.util.find_spec(package) is None]
+
+
+def expected_to_fail(name):
+    """The checker's problems that the file says it cannot solve: its EXPECTED_TO_FAIL."""
+    return _constant(name, "EXPECTED_TO_FAIL", ())
+
+
+def lines_of_code(text):
+    """How many lines of Python source hold code: no blank lines, comments or docstrings."""
+    docstrings = set()
+    for node in ast.walk(ast.parse(text)):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            docstrings.update(range(node.lineno, node.end_lineno + 1))
+    silent = {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
+    code = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in silent:
+            code.update(range(token.start[0], token.end[0] + 1))
+    return len(code - docstrings)
+
+
+def _tree(name):
+    """The syntax tree of the file; an empty one where it cannot be parsed: `load` will say why."""
+    try:
+        return ast.parse(source(name))
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+def _docstring(name):
+    return ast.get_docstring(_tree(name)) or ""
+
+
+def _constant(name, constant, default):
+    """The literal value of a module-level assignment, or the default."""
+    for node in _tree(name).body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == constant for t in node.targets
+        ):
+            try:
+                return ast.literal_eval(node.value)
+            except ValueError:
+                return default
+    return default

@@ -1,0 +1,29 @@
+"""PyTorch's own loss in place of two hand-written functions; still no modules.
+
+`F.cross_entropy` is log_softmax and negative log-likelihood in one call: stable for large logits, and with a
+backward of two operations where the hand-written loss leaves autograd a chain of eight.
+
+Compare with `autograd_inplace`: the loss.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def accuracy(logits, target):
+    return (logits.argmax(dim=1) == target).float().mean()
+
+
+def train(x, y, weight, bias, batch_size, lr, epochs):
+    weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+    for _ in range(epochs):
+        for start in range(0, len(x), batch_size):
+            xb, yb = x[start : start + batch_size], y[start : start + batch_size]
+            loss = F.cross_entropy(xb @ weight + bias, yb)
+            loss.backward()
+            with torch.no_grad():
+                weight -= weight.grad * lr
+                bias -= bias.grad * lr
+                weight.grad.zero_()
+                bias.grad.zero_()
+    return weight.detach(), bias.detach()

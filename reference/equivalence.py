@@ -1,0 +1,302 @@
+"""The checker: does a trainer compute what the reference computes?
+
+What is compared is the update, the trained parameters minus the initial ones, with the update of the oracle,
+the reference run in float64. The unit is float32 noise: how far the reference's own float32 update lies from
+the oracle on the same problem. Right trainers measure 0.5 to 3, the classic mistakes thousands; LIMIT is the
+only threshold, for everybody.
+"""
+
+import math
+import pickle
+import random
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reference import torch_nn
+from reference.problem import Problem, initial_parameters
+
+LIMIT = 10.0
+TOO_NOISY = 1e-3
+NOT_COMPUTED = math.nan
+
+
+class Case(NamedTuple):
+    """One problem of the checker with its answer.
+
+    update: the oracle's, flat, float64, CPU.  noise: the size of float32's error on this problem.
+    previous: what the trainer is given first, in the same tensors; that answer is not judged.
+    """
+
+    name: str
+    problem: Problem
+    update: Tensor
+    noise: float
+    previous: Problem | None = None
+
+
+class Finding(NamedTuple):
+    """What one case found: the error in float32 noise, NaN where none could be computed, and a complaint or None."""
+
+    case: str
+    error: float
+    complaint: str | None
+
+
+class Unjudgeable(Exception):
+    """A problem on which float32 itself is too far off to tell a right trainer from a wrong one."""
+
+
+# --- what is right ------------------------------------------------------------------------------------------
+
+
+def update(problem, result):
+    """Trained minus initial parameters, weight and bias in one flat float64 tensor on the CPU."""
+    weight, bias = (parameter.detach().cpu().double() for parameter in result)
+    return torch.cat([(weight - problem.weight.cpu().double()).flatten(), bias - problem.bias.cpu().double()])
+
+
+def solved(name, problem, previous=None):
+    """The Case of a float32 problem on the CPU: runs the reference in float64 and in float32.
+
+    Raises Unjudgeable.
+    """
+    truth = torch_nn.train(*problem.to(dtype=torch.float64))
+    oracle_update = update(problem, truth)
+    noise = (update(problem, torch_nn.train(*problem)) - oracle_update).norm().item()
+    size = oracle_update.norm().item()
+    if not noise <= TOO_NOISY * size:
+        raise Unjudgeable(
+            f"{name}: float32 noise is {noise:.2g} where the whole update is {size:.2g}, too much to judge by; "
+            "scale the pixels to 0..1, or lower the number of epochs"
+        )
+    # On a tiny problem the reference can be right by luck; rounding the parameters is always allowed.
+    rounding = torch.finfo(torch.float32).eps / 4 * torch.cat([p.flatten() for p in truth]).norm().item()
+    return Case(name, problem, oracle_update, max(noise, rounding), previous)
+
+
+def error(case, result):
+    """|update - oracle's update| in float32 noise; NaN or infinite where the result is not finite."""
+    unit = case.noise
+    if result[0].dtype == torch.float64:  # the same rounding, 29 bits further down
+        unit *= torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps
+    return (update(case.problem, result) - case.update).norm().item() / unit
+
+
+def cases(x, y, classes=10):
+    """The checker's problems, from the simplest on, with rows from x (rows, features) and y (rows,), on the CPU."""
+
+    def problem(rows, batch_size=64, epochs=1, seed=1):
+        index = torch.arange(rows) % len(x)
+        weight, _ = initial_parameters(x.shape[1], classes, seed)
+        bias = torch.linspace(-0.3, 0.3, classes)
+        return Problem(x[index], y[index], weight, bias, batch_size=batch_size, epochs=epochs)
+
+    ragged = problem(rows=5 * 64 + 16)
+    other = generated(like=ragged)
+    return [
+        solved("one step", problem(rows=64)),
+        solved("one row", problem(rows=1)),
+        solved("fewer rows than a batch", problem(rows=23)),
+        solved("one row more than a batch", problem(rows=65)),
+        solved("five batches and a short one", ragged),
+        solved("batches of 48", problem(rows=200, batch_size=48)),
+        solved("three epochs", problem(rows=200, epochs=3)),
+        solved("other rows and parameters", other),
+        solved("large logits", large_logits(problem(rows=80, seed=2))),
+        solved("called again", ragged, previous=ragged),
+        solved("new values in the same tensors", ragged, previous=other),
+    ]
+
+
+def generated(like):
+    """A problem of the same shape on made-up rows, no two alike whatever the dataset: sparse pixels k / 256."""
+    generator = torch.Generator().manual_seed(3)
+    rows, features = like.x.shape
+    classes = len(like.bias)
+    x = torch.randint(1, 256, (rows, features), generator=generator) / 256
+    x *= torch.rand(rows, features, generator=generator) < 0.2
+    y = torch.randint(classes, (rows,), generator=generator)
+    weight, _ = initial_parameters(features, classes, seed=4)
+    return like._replace(x=x, y=y, weight=weight, bias=torch.linspace(0.2, -0.2, classes))
+
+
+def large_logits(problem):
+    """The same problem with its parameters scaled until the largest logit is 1000: too much for exp, in float64 too."""
+    logits = (problem.x @ problem.weight + problem.bias).flatten()
+    scale = 1000 / logits[logits.abs().argmax()]
+    return problem._replace(weight=problem.weight * scale, bias=problem.bias * scale)
+
+
+# --- is this one right? -------------------------------------------------------------------------------------
+
+
+def run(implementation, problem):
+    """Prepares and trains: the trained weight and bias."""
+    x, y, *rest = problem
+    prepare = getattr(implementation, "prepare", None)
+    inputs = prepare(x, y) if prepare else (x, y)
+    return implementation.train(*inputs, *rest)
+
+
+def complaint(implementation, cases, device="cpu", dtype=torch.float32):
+    """The first complaint as one line, or None: the implementation is right."""
+    for finding in findings(implementation, cases, device, dtype):
+        if finding.complaint:
+            return f"{finding.case}: {finding.complaint}"
+    return None
+
+
+def findings(implementation, cases, device="cpu", dtype=torch.float32):
+    """Yields one Finding per case; it trains only as far as it is asked.
+
+    `implementation` is a module with `train`, maybe `prepare` and EXPECTED_TO_FAIL: names of cases that it
+    must fail, so that the mark cannot outlive its reason.
+    """
+    expected_to_fail = getattr(implementation, "EXPECTED_TO_FAIL", ())
+    for case in cases:
+        finding = judged(implementation, case, device, dtype)
+        if case.name in expected_to_fail:
+            unexpected = None if finding.complaint else "passes, so take it out of EXPECTED_TO_FAIL"
+            finding = finding._replace(complaint=unexpected)
+        yield finding
+
+
+def judged(implementation, case, device="cpu", dtype=torch.float32):
+    """The Finding of one case; where the answer is wrong, its complaint says from which batch on."""
+    finding = attempt(implementation, case, device, dtype)
+    if finding.complaint is None or finding.error is NOT_COMPUTED:
+        return finding
+    where = first_wrong(implementation, case.problem, device, dtype)
+    return finding._replace(complaint=f"{finding.complaint}; {where}")
+
+
+def attempt(implementation, case, device, dtype):
+    """The Finding of one case, trained once."""
+    given = (case.previous or case.problem).to(device, dtype)
+    with unchanged_process_state() as changed:
+        try:
+            if case.previous:
+                run(implementation, given)
+                for tensor, value in zip(given[:4], case.problem[:4], strict=True):
+                    tensor.detach().copy_(value)
+            result = run(implementation, given)
+        except Exception as raised:
+            return Finding(case.name, NOT_COMPUTED, f"raised {described(raised)}")
+    complaint = (
+        (f"changed {', '.join(changed)}: leave the process as it was" if changed else None)
+        or misfit(result, given)
+        or modified(given, case.problem.to(device, dtype))
+    )
+    if complaint:
+        return Finding(case.name, NOT_COMPUTED, complaint)
+    return Finding(case.name, error(case, result), verdict(error(case, result)))
+
+
+def verdict(error):
+    """The complaint about an error in float32 noise, or None: it is allowed."""
+    if error <= LIMIT:  # never true of NaN
+        return None
+    if not math.isfinite(error):
+        return "the trained parameters are not finite"
+    return f"the update is off by {error:.3g} in float32 noise, allowed {LIMIT:g}"
+
+
+def first_wrong(implementation, problem, device, dtype):
+    """Where training first goes wrong: trains on the first batch, the first two, ..., then on more epochs."""
+    batches = math.ceil(len(problem.x) / problem.batch_size)
+
+    def wrong(part):
+        return attempt(implementation, solved("", part), device, dtype).complaint
+
+    for batch in range(1, batches + 1):
+        part = problem.first_rows(batch * problem.batch_size)._replace(epochs=1)
+        if wrong(part):
+            first_row = (batch - 1) * problem.batch_size
+            return f"first wrong at batch {batch} of {batches} (rows {first_row} to {len(part.x) - 1})"
+    for epoch in range(2, problem.epochs + 1):
+        if wrong(problem._replace(epochs=epoch)):
+            return f"first wrong in epoch {epoch}"
+    return "right when called alone: does it remember an earlier call?"
+
+
+def misfit(result, given):
+    """What is wrong with the form of a result, or None."""
+    if not isinstance(result, tuple) or [type(r) for r in result] != [Tensor, Tensor]:
+        return f"returned {form(result)}; expected (weight, bias), a tuple of two tensors"
+    for name, got, expected in zip(("weight", "bias"), result, (given.weight, given.bias), strict=True):
+        if form(got) != form(expected):
+            return f"returned {name} as {form(got)}; expected {form(expected)}"
+    return None
+
+
+def form(value):
+    """Shape, dtype and device of a tensor; the types of anything else."""
+    if isinstance(value, tuple):
+        return f"({', '.join(type(v).__name__ for v in value)})"
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{tuple(value.shape)} {value.dtype} on {value.device}"
+
+
+def modified(given, original):
+    """The complaint about the first of the caller's tensors that was modified, or None."""
+    for name in ("x", "y", "weight", "bias"):
+        now = getattr(given, name)
+        if now.requires_grad or not torch.equal(now, getattr(original, name)):
+            return f"modified the caller's {name}: work on a clone"
+    return None
+
+
+def described(raised):
+    """An exception in one line: its type, its message, and the line that raised it."""
+    frame = traceback.extract_tb(raised.__traceback__)[-1]
+    message = " ".join(str(raised).split())[:200]
+    return f"{type(raised).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})"
+
+
+# --- the process --------------------------------------------------------------------------------------------
+
+# What trainers share with everybody else in the process: how to read it and how to set it.
+SHARED = {
+    "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
+    "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "torch's default device": (torch.get_default_device, torch.set_default_device),
+    "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "torch's float32 matmul precision": (
+        torch.get_float32_matmul_precision,
+        torch.set_float32_matmul_precision,
+    ),
+    "torch's deterministic mode": (
+        torch.are_deterministic_algorithms_enabled,
+        torch.use_deterministic_algorithms,
+    ),
+    "torch's random state": (
+        lambda: torch.get_rng_state().tolist(),
+        lambda state: torch.set_rng_state(torch.tensor(state, dtype=torch.uint8)),
+    ),
+    "NumPy's random state": (
+        lambda: pickle.dumps(np.random.get_state()),
+        lambda state: np.random.set_state(pickle.loads(state)),
+    ),
+    "Python's random state": (random.getstate, random.setstate),
+}
+
+
+@contextmanager
+def unchanged_process_state():
+    """Yields a list that holds, after the block, the names of what the block changed; and sets that back."""
+    before = {name: read() for name, (read, _) in SHARED.items()}
+    changed = []
+    try:
+        yield changed
+    finally:
+        for name, (read, write) in SHARED.items():
+            if read() != before[name]:
+                changed.append(name)
+                write(before[name])

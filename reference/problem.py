@@ -1,0 +1,52 @@
+"""What every trainer is given."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+BATCH_SIZE = 64
+LEARNING_RATE = 0.5
+EPOCHS = 1
+
+
+class Problem(NamedTuple):
+    """The arguments of `train`, in its order: `train(*problem)`.
+
+    x: (rows, features), the pixels.  y: (rows,) int64, the classes.
+    weight: (features, classes) and bias: (classes,), the parameters before training, of x's dtype.
+    One epoch passes over all rows in their order; the last batch holds what is left.
+    """
+
+    x: Tensor
+    y: Tensor
+    weight: Tensor
+    bias: Tensor
+    batch_size: int = BATCH_SIZE
+    lr: float = LEARNING_RATE
+    epochs: int = EPOCHS
+
+    @property
+    def steps(self):
+        """Updates of the parameters in the whole of training."""
+        return math.ceil(len(self.x) / self.batch_size) * self.epochs
+
+    def to(self, device=None, dtype=None):
+        """The same problem elsewhere, or in another floating-point dtype. All four tensors are new."""
+        x, weight, bias = (t.to(device, dtype, copy=True) for t in (self.x, self.weight, self.bias))
+        return self._replace(x=x, y=self.y.to(device, copy=True), weight=weight, bias=bias)
+
+    def first_rows(self, rows):
+        """The same problem on the first `rows` rows."""
+        return self._replace(x=self.x[:rows], y=self.y[:rows])
+
+
+def initial_parameters(features, classes, seed=0):
+    """The tutorial's start: weight (features, classes) ~ N(0, 1 / features), bias (classes,) zero; float32, CPU.
+
+    Dividing by sqrt(features) is Xavier initialisation; it keeps the first logits of order one.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(features, classes, generator=generator) / math.sqrt(features)
+    return weight, torch.zeros(classes)
