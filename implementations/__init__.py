@@ -66,11 +66,7 @@ def lines_of_code(text):
     """How many lines of Python source hold code: no blank lines, comments or docstrings."""
     docstrings = set()
     for node in ast.walk(ast.parse(text)):
-        if (
-            isinstance(node, ast.Expr)
-            and isinstance(node.value, ast.Constant)
-            and isinstance(node.value.value, str)
-        ):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             docstrings.update(range(node.lineno, node.end_lineno + 1))
     silent = {
         tokenize.COMMENT,
@@ -102,9 +98,7 @@ def _docstring(name):
 def _constant(name, constant, default):
     """The literal value of a module-level assignment, or the default."""
     for node in _tree(name).body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == constant for t in node.targets
-        ):
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == constant for t in node.targets):
             try:
                 return ast.literal_eval(node.value)
             except ValueError:

@@ -196,9 +196,7 @@ def http_reason(error):
     """Why a request failed, in a word or two."""
     if error.response is not None:
         return f"HTTP {error.response.status_code}"
-    return {"ConnectionError": "no connection", "ConnectTimeout": "no answer"}.get(
-        type(error).__name__, "broken off"
-    )
+    return {"ConnectionError": "no connection", "ConnectTimeout": "no answer"}.get(type(error).__name__, "broken off")
 
 
 class ArrayUnpickler(pickle.Unpickler):
@@ -279,9 +277,7 @@ def made_digits():
     random = np.random.RandomState(0)
     order = random.permutation(len(images))
     split = len(images) * 5 // 6
-    rows = np.concatenate(
-        [random.choice(order[:split], DIGIT_ROWS), random.choice(order[split:], VALID_ROWS)]
-    )
+    rows = np.concatenate([random.choice(order[:split], DIGIT_ROWS), random.choice(order[split:], VALID_ROWS)])
     top, left = random.randint(2, 7, size=(2, len(rows)))  # 4 is the middle
     packed = np.zeros((len(rows), 785), np.uint8)
     packed[:, 0] = originals.target[rows]
@@ -352,9 +348,7 @@ def npz(path):
         raise DatasetError(f"{path}: not a readable .npz of plain arrays ({error})") from None
     missing = {"x_train", "y_train", "x_valid", "y_valid"} - arrays.keys()
     if missing:
-        raise DatasetError(
-            f"{path}: {', '.join(sorted(missing))} missing; it holds {', '.join(arrays) or 'nothing'}"
-        )
+        raise DatasetError(f"{path}: {', '.join(sorted(missing))} missing; it holds {', '.join(arrays) or 'nothing'}")
     for part in ("train", "valid"):
         check_part(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"])
     x_train, x_valid = arrays["x_train"], arrays["x_valid"]
@@ -408,10 +402,11 @@ def description(data):
     """What the dataset holds: shapes, dtypes, ranges, non-zero pixels and rows per class, as lines."""
     lines = [f"{data.name} ({data.origin}), sha256 {data.sha256[:12]}"]
     for part, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
-        counts = torch.bincount(y, minlength=CLASSES).tolist()
+        counts = " ".join(map(str, torch.bincount(y, minlength=CLASSES).tolist()))
+        share = x.count_nonzero() / x.numel()
         lines += [
-            f"x_{part}  {tuple(x.shape)} {x.dtype}, {x.min():g} to {x.max():g}, {x.count_nonzero() / x.numel():.0%} not zero",
-            f"y_{part}  {tuple(y.shape)} {y.dtype}, rows per class 0 to {CLASSES - 1}: {' '.join(map(str, counts))}",
+            f"x_{part}  {tuple(x.shape)} {x.dtype}, {x.min():g} to {x.max():g}, {share:.0%} not zero",
+            f"y_{part}  {tuple(y.shape)} {y.dtype}, rows per class 0 to {CLASSES - 1}: {counts}",
         ]
     return "\n".join(lines)
 
@@ -435,15 +430,9 @@ def draw(x, y, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        prog="python -m reference.datasets", description="Fetch a dataset and show it."
-    )
-    parser.add_argument(
-        "dataset", nargs="?", default="auto", help="auto (default), mnist, digits or FILE.npz"
-    )
-    parser.add_argument(
-        "--picture", metavar="FILE", help="draw the first training digit into FILE (.png, .pdf, .svg)"
-    )
+    parser = argparse.ArgumentParser(prog="python -m reference.datasets", description="Fetch a dataset and show it.")
+    parser.add_argument("dataset", nargs="?", default="auto", help="auto (default), mnist, digits or FILE.npz")
+    parser.add_argument("--picture", metavar="FILE", help="draw the first training digit into FILE (.png, .pdf, .svg)")
     arguments = parser.parse_args()
     try:
         data = load(arguments.dataset)
