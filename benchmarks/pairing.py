@@ -1,0 +1,71 @@
+"""Pairs: the implementation and its baseline, back to back, in balanced random order.
+
+A shared machine drifts: it is faster for a while, then slower. Two runs back to back meet the same machine, so
+their ratio keeps what belongs to the code. Which of the two goes first is shuffled, each exactly as often, so
+that neither profits from its place.
+"""
+
+import gc
+import random
+import time
+
+
+def clock(device):
+    """The clock of a device type: a function without arguments that returns seconds.
+
+    On "cuda" it waits until the device is idle before it reads the time. Read before and after a call, it
+    counts neither work that was still under way nor stops before the call's own work has ended.
+    """
+    if device == "cpu":
+        return time.perf_counter
+    import torch
+
+    def synchronised_seconds():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    return synchronised_seconds
+
+
+def balanced_order(pairs, seed):
+    """For each pair whether the baseline goes first: shuffled, half of them exactly. `pairs` is even."""
+    order = [True, False] * (pairs // 2)
+    random.Random(seed).shuffle(order)
+    return order
+
+
+def seconds(function, clock):
+    """How long one call takes, with the garbage collector kept out of it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        start = clock()
+        function()
+        return clock() - start
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def race(benchmark, function, baseline, order, clock):
+    """Times `function` with pytest-benchmark's fixture and `baseline` beside it, once per entry of `order`.
+
+    Returns the seconds of both, two lists in the order of the pairs. The fixture must have been given the same
+    clock, and disable_gc, by its marker.
+    """
+    places = iter(order)
+    baseline_first = False
+    baseline_seconds = []
+
+    def before():
+        nonlocal baseline_first
+        baseline_first = next(places)
+        if baseline_first:
+            baseline_seconds.append(seconds(baseline, clock))
+
+    def after():
+        if not baseline_first:
+            baseline_seconds.append(seconds(baseline, clock))
+
+    benchmark.pedantic(function, setup=before, teardown=after, rounds=len(order))
+    return list(benchmark.stats.stats.data), baseline_seconds
