@@ -188,14 +188,22 @@ def attempt(implementation, case, device, dtype):
             result = run(implementation, given)
         except Exception as raised:
             return Finding(case.name, NOT_COMPUTED, f"raised {described(raised)}")
-    complaint = (
-        (f"changed {', '.join(changed)}: leave the process as it was" if changed else None)
-        or misfit(result, given)
-        or modified(given, case.problem.to(device, dtype))
-    )
+    complaint, measured = answer(case, result, given, changed)
+    return Finding(case.name, measured, complaint)
+
+
+def answer(case, result, given, changed):
+    """The complaint about a result, or None, and its error in float32 noise.
+
+    `given` is what the trainer was given, after training; `changed` names what it changed in the process.
+    """
+    complaint = misfit(result, given) or modified(given, case.problem)
+    if changed:
+        complaint = f"changed {', '.join(changed)}: leave the process as it was"
     if complaint:
-        return Finding(case.name, NOT_COMPUTED, complaint)
-    return Finding(case.name, error(case, result), verdict(error(case, result)))
+        return complaint, NOT_COMPUTED
+    measured = error(case, result)
+    return verdict(measured), measured
 
 
 def verdict(error):
@@ -248,7 +256,7 @@ def modified(given, original):
     """The complaint about the first of the caller's tensors that was modified, or None."""
     for name in ("x", "y", "weight", "bias"):
         now = getattr(given, name)
-        if now.requires_grad or not torch.equal(now, getattr(original, name)):
+        if now.requires_grad or not torch.equal(now, getattr(original, name).to(now.device, now.dtype)):
             return f"modified the caller's {name}: work on a clone"
     return None
 

@@ -1,0 +1,158 @@
+"""What the rows of one run share, and how one of them is measured."""
+
+import functools
+import hashlib
+import inspect
+import platform
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+import implementations
+from benchmarks import pairing, verdict
+from reference import equivalence, torch_nn
+from reference.datasets import CLASSES
+from reference.problem import Problem, initial_parameters
+
+REFERENCE = "torch_nn"
+MOST_PAIRS = 200
+
+
+class Refused(Exception):
+    """An answer that gets no time; the message says why in one line."""
+
+
+class Entrant(NamedTuple):
+    """An implementation ready to race: a function that trains once, and what was paid before, in seconds."""
+
+    train: callable
+    source: str
+    first_call: float
+
+
+class Suite:
+    """One run: its problem, the answer to it, and the checker's problems.
+
+    Raises ValueError where the settings do not fit the data, and equivalence.Unjudgeable.
+    """
+
+    def __init__(self, settings, data, row_count):
+        rows = settings.rows or len(data.x_train)
+        if rows > len(data.x_train):
+            raise ValueError(f"--rows {rows}: {data.name} has {len(data.x_train)} rows to train on")
+        x, y = data.x_train[:rows], data.y_train[:rows]
+        parameters = initial_parameters(x.shape[1], CLASSES)
+        problem = Problem(x, y, *parameters, batch_size=settings.batch_size, epochs=settings.epochs)
+        self.settings = settings
+        self.data = data
+        self.seconds_per_row = settings.budget / max(row_count, 1)
+        self.timed_case = equivalence.solved("the timed problem", problem)
+        self.cases = equivalence.cases(x, y, CLASSES)
+        self.sha256 = data.sha256
+
+    def measure(self, name, device, benchmark):
+        """Fills the benchmark's times and its extra_info with one row. Raises Refused."""
+        own = self.entrant(name, device)
+        baseline_name = self.baseline_of(name)
+        try:
+            baseline = self.entrant(baseline_name, device)
+        except Refused as refused:
+            raise Refused(f"its baseline {baseline_name} has no time: {refused}") from None
+        clock = pairing.clock(device)
+        order = pairing.balanced_order(self.pairs(own, baseline, clock), seed=0)
+        results = []
+        with equivalence.unchanged_process_state() as changed:
+            own_seconds, baseline_seconds = pairing.race(
+                benchmark, lambda: results.append(own.train()), baseline.train, order, clock
+            )
+        errors = [self.checked(result, device, changed) for result in results]
+        benchmark.extra_info.update(
+            self.facts(device),
+            name=name,
+            parent=implementations.parent(name),
+            baseline=baseline_name,
+            own_seconds=own_seconds,
+            baseline_seconds=baseline_seconds,
+            baseline_first=order,
+            first_call_seconds=own.first_call,
+            error=max(errors),
+            lines=implementations.lines_of_code(own.source),
+            baseline_lines=implementations.lines_of_code(baseline.source),
+            source_sha256=hashlib.sha256(own.source.encode()).hexdigest(),
+        )
+
+    def baseline_of(self, name):
+        """The name of what this implementation is paired with; the root's parent is the reference."""
+        if self.settings.baseline == "parent":
+            return implementations.parent(name) or REFERENCE
+        return self.settings.baseline
+
+    def pairs(self, own, baseline, clock):
+        """How many pairs: as asked for, or as many as the row's share of the time holds; always even."""
+        warm_up = pairing.seconds(own.train, clock) + pairing.seconds(baseline.train, clock)
+        affordable = int(self.seconds_per_row / warm_up) // 2 * 2
+        return self.settings.pairs or min(max(affordable, verdict.FEWEST_PAIRS), MOST_PAIRS)
+
+    @functools.cache  # noqa: B019 - a suite lives as long as the run
+    def problem_on(self, device):
+        """The timed problem on a device."""
+        return self.timed_case.problem.to(device)
+
+    @functools.cache  # noqa: B019
+    def entrant(self, name, device):
+        """Loads, prepares and trains once, the first call; then checks. Raises Refused."""
+        problem = self.problem_on(device)
+        x, y, *rest = problem
+        clock = pairing.clock(device)
+        with equivalence.unchanged_process_state() as changed:
+            start = clock()
+            try:
+                module = torch_nn if name == REFERENCE else implementations.load(name)
+                inputs = module.prepare(x, y) if hasattr(module, "prepare") else (x, y)
+                result = module.train(*inputs, *rest)
+            except Exception as raised:
+                raise Refused(f"raised {equivalence.described(raised)}") from None
+            first_call = clock() - start
+        self.checked(result, device, changed)
+        complaint = equivalence.complaint(module, self.cases, device)
+        if complaint:
+            raise Refused(complaint)
+        return Entrant(lambda: module.train(*inputs, *rest), inspect.getsource(module), first_call)
+
+    def checked(self, result, device, changed):
+        """The error of an answer to the timed problem, in float32 noise. Raises Refused."""
+        complaint, error = equivalence.answer(self.timed_case, result, self.problem_on(device), changed)
+        if complaint:
+            raise Refused(f"the timed problem: {complaint}")
+        return error
+
+    def facts(self, device):
+        """What every row carries, so that an unfair comparison can be refused: plain strings and numbers."""
+        problem = self.timed_case.problem
+        return {
+            "dataset": self.data.name,
+            "dataset_origin": self.data.origin,
+            "dataset_sha256": self.sha256,
+            "rows": len(problem.x),
+            "features": problem.x.shape[1],
+            "classes": CLASSES,
+            "batch_size": problem.batch_size,
+            "epochs": problem.epochs,
+            "learning_rate": problem.lr,
+            "steps": problem.steps,
+            "dtype": "float32",
+            "device": device,
+            "device_name": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+            "threads": torch.get_num_threads(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        }
+
+
+def limit_threads(threads):
+    """Gives torch's pool and NumPy's BLAS the same number of threads."""
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)
