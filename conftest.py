@@ -1,5 +1,7 @@
 """Command-line options, the suite's fixture, and the table at the end."""
 
+import os
+import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -7,9 +9,11 @@ from typing import NamedTuple
 import pytest
 
 import implementations
-from benchmarks import table, verdict
+from benchmarks import saved, table, verdict
 
-RESULTS = Path(__file__).parent / "results"
+FULL_SECONDS = 100
+QUICK_SECONDS = 15
+QUICK_ROWS = 10_000
 
 
 class Settings(NamedTuple):
@@ -31,21 +35,23 @@ def pytest_addoption(parser):
     group.addoption("--dataset", default="auto", help="auto (mnist, else digits), mnist, digits or FILE.npz")
     group.addoption("--device", default="auto", help="auto (all there are), cpu or cuda")
     group.addoption("--batch-size", default="64", help="rows a step (64)")
-    group.addoption("--rows", help="rows an epoch (all; 10000 with --quick)")
+    group.addoption("--rows", help=f"rows an epoch (all; {QUICK_ROWS} with --quick)")
     group.addoption("--epochs", default="1", help="epochs a run (1)")
     group.addoption("--pairs", help="timed pairs a row, even and at least 8 (as many as the time holds)")
     group.addoption("--baseline", default="torch_nn", help="torch_nn, parent, or the name of an implementation")
-    group.addoption("--torch-threads", help="threads for torch and NumPy (torch's own choice)")
+    group.addoption("--torch-threads", help="threads for torch and NumPy (their own choice)")
     group.addoption("--quick", action="store_true", help="a first look: fewer rows and pairs, wider intervals")
 
 
 def pytest_configure(config):
     config.settings = checked_settings(config.option)
+    config.run = saved.Run([], [])
     config.option.benchmark_quiet = True  # one table, ours
-    config.refused = []
-    config.run = {"benchmarks": []}
-    if config.option.benchmark_json is None and config.option.benchmark_only:
-        config.option.benchmark_json = str(RESULTS / f"run-{datetime.now():%Y%m%d-%H%M%S}.json")
+    if config.option.benchmark_only and not config.option.collectonly and config.option.benchmark_json is None:
+        now = datetime.now().strftime("%Y%m%d-%H%M%S")
+        config.option.benchmark_json = str(saved.RESULTS / f"run-{now}-{os.getpid()}.json")
+    if config.option.benchmark_json:
+        check_writable(Path(config.option.benchmark_json))
 
 
 def checked_settings(option):
@@ -55,26 +61,26 @@ def checked_settings(option):
         value = getattr(option, name)
         if value is None:
             return None
-        if not value.isascii() or not value.isdigit() or int(value) < least:
+        if not value.isascii() or not value.isdigit() or not least <= int(value) < 2**31:
             raise pytest.UsageError(f"--{name.replace('_', '-')} {value}: expected a whole number of at least {least}")
         return int(value)
 
     pairs = integer("pairs", verdict.FEWEST_PAIRS)
     if pairs and pairs % 2:
         raise pytest.UsageError(f"--pairs {pairs}: expected an even number, so that each side goes first equally often")
-    choices = ["torch_nn", "parent", *implementations.names()]
-    if option.baseline not in choices:
-        raise pytest.UsageError(f"--baseline {option.baseline}: expected one of {', '.join(choices)}")
+    baselines = ["torch_nn", "parent", *implementations.names()]
+    if option.baseline not in baselines:
+        raise pytest.UsageError(f"--baseline {option.baseline}: expected one of {', '.join(baselines)}")
     return Settings(
         dataset=option.dataset,
         devices=checked_devices(option.device),
         batch_size=integer("batch_size"),
-        rows=integer("rows") or (10_000 if option.quick else None),
+        rows=integer("rows") or (QUICK_ROWS if option.quick else None),
         epochs=integer("epochs"),
         pairs=pairs,
         baseline=option.baseline,
         threads=integer("torch_threads"),
-        budget=15 if option.quick else 100,
+        budget=QUICK_SECONDS if option.quick else FULL_SECONDS,
     )
 
 
@@ -93,37 +99,76 @@ def checked_devices(device):
     return ("cpu",)
 
 
-@pytest.fixture(scope="session")
-def suite(request):
-    from benchmarks.suite import Suite, limit_threads
+def check_writable(path):
+    """Raises pytest.UsageError where a run could not be saved, before it is measured."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(
+            f"cannot save to {path.parent}: {error.strerror}; choose another place with --benchmark-json FILE"
+        ) from None
+
+
+def pytest_collection_finish(session):
+    """Loads the data and solves the problem once there are rows to run, so that a bad option ends the run here."""
+    rows = [item for item in session.items if "suite" in item.fixturenames]
+    if rows and not session.config.option.collectonly:
+        session.config.suite = made_suite(session.config, len(rows))
+
+
+def made_suite(config, row_count):
+    """The Suite of this run; says which data it took, and what will not run. Raises pytest.UsageError."""
+    from benchmarks.suite import Suite
     from reference import datasets, equivalence
 
-    settings = request.config.settings
-    if settings.threads:
-        limit_threads(settings.threads)
+    settings = config.settings
+    say = config.get_terminal_writer().line
     try:
         data = datasets.load(settings.dataset)
-        return Suite(settings, data, row_count=len(request.session.items))
+        say(table.wrapped(f"dataset {data.name}: {data.origin}"))
+        if config.option.device == "auto" and "cuda" not in settings.devices:
+            say("device cpu: torch sees no CUDA device here, so the rows on cuda are not run")
+        return Suite(settings, data, row_count)
     except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
-        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.fixture(scope="session")
+def suite(request):
+    return request.config.suite
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    if report.failed and item.name.startswith("test_epoch["):
-        reason = " ".join(str(call.excinfo.value).split())
-        item.config.refused.append((item.callspec.id, reason))
-        if call.excinfo.typename == "Refused":
-            report.longrepr = reason
+    if "suite" in getattr(item, "fixturenames", ()):
+        collect(item, call, report)
     return report
 
 
+def collect(item, call, report):
+    """Keeps the row of a test that has ended, or why it has no time."""
+    run = item.config.run
+    if report.skipped:
+        run.untimed.append((item.callspec.id, f"skipped: {call.excinfo.value}"))
+    elif report.failed:
+        reason = " ".join(str(call.excinfo.value).split()) or call.excinfo.typename
+        run.untimed.append((item.callspec.id, f"refused: {reason}"))
+        if call.excinfo.typename == "Refused":
+            report.longrepr = reason
+    elif call.when == "call" and item.funcargs["benchmark"].extra_info:
+        run.rows.append(item.funcargs["benchmark"].extra_info)
+
+
 def pytest_benchmark_update_json(config, benchmarks, output_json):
-    config.run = output_json
+    output_json["untimed"] = config.run.untimed
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if config.run["benchmarks"] or config.refused:
+    if config.run.rows or config.run.untimed:
         terminalreporter.section("one trainer, many writings")
-        terminalreporter.write_line(table.text(config.run, config.refused))
+        terminalreporter.write_line(table.text(config.run))
+        if config.run.rows and config.option.benchmark_json:
+            terminalreporter.write_line(f"\nsaved: {config.option.benchmark_json}")

@@ -3,9 +3,11 @@
 import functools
 import hashlib
 import inspect
+import os
 import platform
 from typing import NamedTuple
 
+import cpuinfo
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
@@ -25,11 +27,24 @@ class Refused(Exception):
 
 
 class Entrant(NamedTuple):
-    """An implementation ready to race: a function that trains once, and what was paid before, in seconds."""
+    """A trainer that has passed its checks: a function that trains once, and what a row says about it.
+
+    source: its text.  first_call: seconds paid before the first result.  error: in float32 noise.
+    """
 
     train: callable
     source: str
     first_call: float
+    error: float
+
+    def facts(self, prefix=""):
+        """What is saved of it beside its times."""
+        return {
+            f"{prefix}first_call_seconds": self.first_call,
+            f"{prefix}error": self.error,
+            f"{prefix}lines": implementations.lines_of_code(self.source),
+            f"{prefix}source_sha256": hashlib.sha256(self.source.encode()).hexdigest(),
+        }
 
 
 class Suite:
@@ -42,19 +57,26 @@ class Suite:
         rows = settings.rows or len(data.x_train)
         if rows > len(data.x_train):
             raise ValueError(f"--rows {rows}: {data.name} has {len(data.x_train)} rows to train on")
+        if settings.threads:
+            limit_threads(settings.threads)
         x, y = data.x_train[:rows], data.y_train[:rows]
         parameters = initial_parameters(x.shape[1], CLASSES)
         problem = Problem(x, y, *parameters, batch_size=settings.batch_size, epochs=settings.epochs)
         self.settings = settings
         self.data = data
-        self.seconds_per_row = settings.budget / max(row_count, 1)
+        self.seconds_per_row = settings.budget / row_count
         self.timed_case = equivalence.solved("the timed problem", problem)
         self.cases = equivalence.cases(x, y, CLASSES)
         self.sha256 = data.sha256
 
     def measure(self, name, device, benchmark):
-        """Fills the benchmark's times and its extra_info with one row. Raises Refused."""
+        """Fills the benchmark's times and its extra_info with one row. Raises Refused.
+
+        With --benchmark-disable it checks and does not time.
+        """
         own = self.entrant(name, device)
+        if benchmark.disabled:
+            return
         baseline_name = self.baseline_of(name)
         try:
             baseline = self.entrant(baseline_name, device)
@@ -62,12 +84,19 @@ class Suite:
             raise Refused(f"its baseline {baseline_name} has no time: {refused}") from None
         clock = pairing.clock(device)
         order = pairing.balanced_order(self.pairs(own, baseline, clock), seed=0)
-        results = []
+        results, baseline_results = [], []
         with equivalence.unchanged_process_state() as changed:
             own_seconds, baseline_seconds = pairing.race(
-                benchmark, lambda: results.append(own.train()), baseline.train, order, clock
+                benchmark,
+                lambda: results.append(own.train()),
+                lambda: baseline_results.append(baseline.train()),
+                order,
+                clock,
             )
+        # Timed runs are checked as well: a trainer may be right at first and wrong later.
         errors = [self.checked(result, device, changed) for result in results]
+        baseline_errors = [self.checked(result, device, changed) for result in baseline_results]
+        benchmark.group = self.group(device)
         benchmark.extra_info.update(
             self.facts(device),
             name=name,
@@ -76,11 +105,8 @@ class Suite:
             own_seconds=own_seconds,
             baseline_seconds=baseline_seconds,
             baseline_first=order,
-            first_call_seconds=own.first_call,
-            error=max(errors),
-            lines=implementations.lines_of_code(own.source),
-            baseline_lines=implementations.lines_of_code(baseline.source),
-            source_sha256=hashlib.sha256(own.source.encode()).hexdigest(),
+            **own._replace(error=max(errors)).facts(),
+            **baseline._replace(error=max(baseline_errors)).facts("baseline_"),
         )
 
     def baseline_of(self, name):
@@ -103,6 +129,11 @@ class Suite:
     @functools.cache  # noqa: B019
     def entrant(self, name, device):
         """Loads, prepares and trains once, the first call; then checks. Raises Refused."""
+        missing = [] if name == REFERENCE else implementations.missing_packages(name)
+        if missing:
+            raise Refused(f"{', '.join(missing)} not installed")
+        if name != REFERENCE and device not in implementations.devices(name):
+            raise Refused(f"does not run on {device}")
         problem = self.problem_on(device)
         x, y, *rest = problem
         clock = pairing.clock(device)
@@ -112,14 +143,14 @@ class Suite:
                 module = torch_nn if name == REFERENCE else implementations.load(name)
                 inputs = module.prepare(x, y) if hasattr(module, "prepare") else (x, y)
                 result = module.train(*inputs, *rest)
-            except Exception as raised:
+            except (Exception, SystemExit) as raised:
                 raise Refused(f"raised {equivalence.described(raised)}") from None
             first_call = clock() - start
-        self.checked(result, device, changed)
+        error = self.checked(result, device, changed)
         complaint = equivalence.complaint(module, self.cases, device)
         if complaint:
             raise Refused(complaint)
-        return Entrant(lambda: module.train(*inputs, *rest), inspect.getsource(module), first_call)
+        return Entrant(lambda: module.train(*inputs, *rest), inspect.getsource(module), first_call, error)
 
     def checked(self, result, device, changed):
         """The error of an answer to the timed problem, in float32 noise. Raises Refused."""
@@ -144,15 +175,37 @@ class Suite:
             "steps": problem.steps,
             "dtype": "float32",
             "device": device,
-            "device_name": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+            "device_name": device_name(device),
             "threads": torch.get_num_threads(),
+            "system": platform.system(),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
         }
 
+    def group(self, device):
+        """The group of a row in pytest-benchmark's own tables: rows that answer one question in one place."""
+        facts = self.facts(device)
+        words = ("dataset_sha256", "rows", "batch_size", "epochs", "device_name", "threads")
+        return ", ".join(f"{word} {str(facts[word])[:24]}" for word in words)
+
+
+def device_name(device):
+    """What the hardware calls itself."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return cpu_name()
+
+
+@functools.cache
+def cpu_name():
+    """The processor's name, the number of cores this process may use, and torch's vector instructions."""
+    name = cpuinfo.get_cpu_info().get("brand_raw") or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores, {torch.backends.cpu.get_cpu_capability()}"
+
 
 def limit_threads(threads):
-    """Gives torch's pool and NumPy's BLAS the same number of threads."""
+    """Gives torch's pool and NumPy's BLAS the same number of threads, for the rest of the process."""
     torch.set_num_threads(threads)
     threadpool_limits(threads)

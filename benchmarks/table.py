@@ -1,46 +1,58 @@
-"""A saved run as one table, for the terminal and for Markdown. Needs neither torch nor numpy."""
+"""A run as one table, for the terminal and for Markdown. Needs neither torch nor numpy."""
 
+import textwrap
 from statistics import median
 
 from tabulate import tabulate
 
 from benchmarks import verdict
 
-COLUMNS = ("name", "ms/epoch", "us/step", "x baseline", "99 % interval", "first call", "error", "lines")
+WIDTH = 120
 
 
-def facts(run):
-    """What was measured and where, as lines: dataset, problem, machine, versions."""
-    row = run["benchmarks"][0]["extra_info"]
-    cpu = run["machine_info"].get("cpu", {}).get("brand_raw") or run["machine_info"].get("processor") or "unknown CPU"
+def facts(rows):
+    """What was measured and where, as pairs of a word and a line: dataset, problem, machine, versions, pairs."""
+    row = rows[0]
+    pairs = [len(other["own_seconds"]) for other in rows]
+    devices = "; ".join(sorted({other["device_name"] for other in rows}))
     return [
-        f"dataset   {row['dataset']} ({row['dataset_origin']}), sha256 {row['dataset_sha256'][:12]}",
-        f"problem   {row['rows']} rows of {row['features']}, {row['classes']} classes, batch {row['batch_size']}, "
-        f"learning rate {row['learning_rate']:g}, epochs {row['epochs']}: {row['steps']} steps, {row['dtype']}",
-        f"machine   {cpu}, {row['threads']} threads, {run['machine_info']['system']}",
-        f"versions  python {row['python']}, torch {row['torch']}, numpy {row['numpy']}",
+        ("dataset", f"{row['dataset']} ({row['dataset_origin']}), sha256 {row['dataset_sha256'][:12]}"),
+        (
+            "problem",
+            f"{row['rows']} rows of {row['features']}, {row['classes']} classes, batch {row['batch_size']}, learning "
+            f"rate {row['learning_rate']:g}, epochs {row['epochs']}: {row['steps']} steps in {row['dtype']}",
+        ),
+        ("machine", f"{devices}; {row['threads']} threads; {row['system']}"),
+        ("versions", f"python {row['python']}, torch {row['torch']}, numpy {row['numpy']}"),
+        ("pairs", f"{min(pairs)} to {max(pairs)} a row; the interval holds the true median in 99 % of runs"),
     ]
 
 
-def rows(run):
-    """The cells of the table, slowest first; the baseline of all rows, if it is one and the same, is a row too."""
-    measured = [benchmark["extra_info"] for benchmark in run["benchmarks"]]
-    lines = [(median(row["own_seconds"]), cells(row)) for row in measured]
-    for device in sorted({row["device"] for row in measured}):
-        beside = [row for row in measured if row["device"] == device]
-        if len({row["baseline"] for row in beside}) == 1 and beside[0]["baseline"] == "torch_nn":
-            lines.append(baseline_line(beside))
-    return [line for _, line in sorted(lines, key=lambda pair: -pair[0])]
+def header(rows):
+    """The columns' names. With one baseline for all, it is in the header; else it has a column."""
+    baselines = {row["baseline"] for row in rows}
+    beside = [f"x {baselines.pop()}"] if len(baselines) == 1 else ["baseline", "x baseline"]
+    return ["name", "ms/epoch", "us/step", *beside, "99 % interval", "first call", "error", "lines"]
 
 
-def cells(row):
+def lines(rows):
+    """The cells of the table, slowest first; where all rows have the reference beside them, it is a row too."""
+    many = len({row["baseline"] for row in rows}) > 1
+    found = [(median(row["own_seconds"]), cells(row, many)) for row in rows]
+    for device in sorted({row["device"] for row in rows}):
+        beside = [row for row in rows if row["device"] == device]
+        if {row["baseline"] for row in rows} == {"torch_nn"}:
+            found.append(reference_line(beside))
+    return [line for _, line in sorted(found, key=lambda pair: -pair[0])]
+
+
+def cells(row, with_baseline):
     """One row of the table as text."""
-    seconds = median(row["own_seconds"]) / row["epochs"]
     ratio = verdict.ratio(row["own_seconds"], row["baseline_seconds"])
     return [
-        f"{row['name']}-{row['device']}",
-        f"{seconds * 1e3:.1f}",
-        f"{seconds * row['epochs'] / row['steps'] * 1e6:.1f}",
+        row_id(row),
+        *times(median(row["own_seconds"]), row),
+        *([row["baseline"]] if with_baseline else []),
         f"{ratio.median:.2f}",
         f"{ratio.low:.2f} to {ratio.high:.2f}",
         f"{row['first_call_seconds']:.2f} s",
@@ -49,28 +61,59 @@ def cells(row):
     ]
 
 
-def baseline_line(beside):
-    """The baseline of these rows as a row of its own: the median of all its runs."""
+def reference_line(beside):
+    """The reference as a row of its own, from its runs beside all these rows; and its median seconds, to sort by."""
     row = beside[0]
     seconds = median(second for other in beside for second in other["baseline_seconds"])
-    name = f"{row['baseline']}-{row['device']} (baseline)"
-    step = seconds / row["steps"]
     return seconds, [
-        name,
-        f"{seconds / row['epochs'] * 1e3:.1f}",
-        f"{step * 1e6:.1f}",
+        f"{row['baseline']}-{row['device']} (reference)",
+        *times(seconds, row),
         "1",
         "",
-        "",
-        "1.00",
+        f"{row['baseline_first_call_seconds']:.2f} s",
+        f"{max(other['baseline_error'] for other in beside):.2f}",
         str(row["baseline_lines"]),
     ]
 
 
-def text(run, refused=()):
-    """The table for a terminal, at most 120 columns; `refused` are pairs of a row's name and why it has no time."""
-    body = ""
-    if run["benchmarks"]:
-        align = ("left",) + ("right",) * (len(COLUMNS) - 1)
-        body = "\n".join(facts(run)) + "\n\n" + tabulate(rows(run), COLUMNS, disable_numparse=True, colalign=align)
-    return "\n".join([body, *(f"{name}  no time: {reason}" for name, reason in refused)])
+def times(seconds, row):
+    """Milliseconds an epoch and microseconds a step of a run that took so many seconds."""
+    return [f"{seconds / row['epochs'] * 1e3:.1f}", f"{seconds / row['steps'] * 1e6:.1f}"]
+
+
+def row_id(row):
+    """The id of the row's test."""
+    return f"{row['name']}-{row['device']}"
+
+
+def untimed_lines(untimed, columns):
+    """Rows without a time: the word in place of the first figure, the rest blank."""
+    return [[name, reason.partition(":")[0]] + [""] * (columns - 2) for name, reason in untimed]
+
+
+def grid(run, style):
+    """The table itself in one of tabulate's styles."""
+    columns = header(run.rows) if run.rows else ["name", "ms/epoch"]
+    cells = lines(run.rows) + untimed_lines(run.untimed, len(columns))
+    align = ["left"] + ["right"] * (len(columns) - 1)
+    return tabulate(cells, columns, tablefmt=style, disable_numparse=True, colalign=align)
+
+
+def text(run):
+    """Facts, table and the reasons of rows without a time, for a terminal of 120 columns."""
+    above = [wrapped(f"{word:<9} {line}", indent=10) for word, line in (facts(run.rows) if run.rows else [])]
+    below = [wrapped(f"{name} {reason}") for name, reason in run.untimed]
+    return "\n".join([*above, "", grid(run, "simple"), "", *below]).strip("\n")
+
+
+def wrapped(line, indent=4):
+    """The line, broken at 120 columns."""
+    return textwrap.fill(line, WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
+def markdown(run):
+    """The same for a Markdown page."""
+    above = [f"* {word}: {line}" for word, line in (facts(run.rows) if run.rows else [])]
+    below = [f"* `{name}` {reason}" for name, reason in run.untimed]
+    parts = ["\n".join(above), grid(run, "github"), "\n".join(below)]
+    return "\n\n".join(part for part in parts if part) + "\n"

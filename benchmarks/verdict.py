@@ -38,3 +38,8 @@ def order_statistic(pairs):
     if k == 0:
         raise ValueError(f"{pairs} pairs: a {CONFIDENCE:.0%} interval needs at least {FEWEST_PAIRS}")
     return k
+
+
+def quotient(a, b):
+    """a / b of two independent Ratios. If each interval holds its median in 99 %, this one does in at least 98 %."""
+    return Ratio(a.median / b.median, a.low / b.high, a.high / b.low)
