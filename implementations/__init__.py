@@ -13,7 +13,6 @@ import tokenize
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-ROOT = "autograd_inplace"
 
 
 def names():
@@ -55,11 +54,6 @@ def requires(name):
 def missing_packages(name):
     """Those of `requires` that are not installed."""
     return [package for package in requires(name) if importlib.util.find_spec(package) is None]
-
-
-def expected_to_fail(name):
-    """The checker's problems that the file says it cannot solve: its EXPECTED_TO_FAIL."""
-    return _constant(name, "EXPECTED_TO_FAIL", ())
 
 
 def lines_of_code(text):

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 
 def train(x, y, weight, bias, batch_size, lr, epochs):
-    weight, bias = weight.T.contiguous(), bias[:, None].clone()
+    weight, bias = weight.T.clone(memory_format=torch.contiguous_format), bias[:, None].clone()
     onehot = F.one_hot(y, len(bias)).to(x.dtype)
     for _ in range(epochs):
         for start in range(0, len(x), batch_size):

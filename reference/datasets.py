@@ -104,7 +104,7 @@ def dataset(name, origin, x_train, y_train, x_valid, y_valid):
     """A Dataset of NumPy arrays: uint8 pixels become float32 / 256 (exact), labels int64."""
 
     def pixels(x):
-        x = torch.from_numpy(np.ascontiguousarray(x))
+        x = torch.from_numpy(np.array(x, order="C"))  # a copy: what was read from bytes is not writable
         return x.float().div_(256) if x.dtype == torch.uint8 else x.float()
 
     def labels(y):
@@ -182,7 +182,7 @@ def fetch(name, digest, folder):
             reasons.append(f"{host(mirror)}: not the file (SHA-256 differs)")
         except OSError as error:
             raise DatasetError(
-                f"cannot write {error.filename or folder}: {error.strerror}; free it, or set NN_DATA_DIR"
+                f"cannot write to {folder}: {error.strerror or error}; make room there, or set NN_DATA_DIR"
             ) from None
     raise DatasetError(f"{name} from no mirror ({'; '.join(reasons)})")
 
@@ -229,7 +229,7 @@ def pickled_arrays(path):
         # latin1: the file was written by Python 2, whose strings held the arrays' bytes.
         pairs = ArrayUnpickler(io.BytesIO(gzip.decompress(body)), encoding="latin1").load()
         (x_train, y_train), (x_valid, y_valid), _test = pairs
-    except (pickle.UnpicklingError, ValueError, TypeError) as error:
+    except (pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError) as error:
         raise DatasetError(f"{path}: {error}") from None
     return x_train, y_train, x_valid, y_valid
 
@@ -332,8 +332,8 @@ def npz(path):
     x: (rows, features), uint8 (divided by 256) or floating point, finite.  y: (rows,) integers 0 to 9.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such file") from None
     except (

@@ -1,20 +1,124 @@
-"""Every implementation against the checker."""
+"""The files in implementations/: what each computes, and what is known of it without running it."""
+
+import ast
+import sys
 
 import pytest
 import torch
 
 import implementations
-from reference import datasets, equivalence
+from reference import equivalence
+from reference.problem import Problem, initial_parameters
+
+NAMES = implementations.names()
 
 
-@pytest.fixture(scope="session")
-def cases():
-    data = datasets.load("digits")
-    x, y = data.x_train, data.y_train
-    return equivalence.cases(x, y)
+def random_problem(rows, features, classes, batch_size, epochs):
+    generator = torch.Generator().manual_seed(rows + features)
+    x = torch.rand(rows, features, generator=generator)
+    y = torch.randint(classes, (rows,), generator=generator)
+    weight, bias = initial_parameters(features, classes)
+    return Problem(x, y, weight, bias, batch_size=batch_size, epochs=epochs)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("name", implementations.names())
-def test_every_implementation_computes_what_the_reference_computes(name, dtype, cases):
-    assert equivalence.complaint(implementations.load(name), cases, dtype=dtype) is None
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1, 2, 1, 1), (100, 1, 10, 7, 2), (100, 50, 2, 64, 1), (33, 20, 3, 1, 1), (10, 784, 17, 1000, 3)],
+    ids=lambda shape: "{} rows of {}, {} classes, batch {}, epochs {}".format(*shape),
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_other_shapes(name, shape, dtype):
+    case = equivalence.solved("another shape", random_problem(*shape))
+    assert equivalence.judged(implementations.load(name), case, dtype=dtype).complaint is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float64_is_computed_in_float64(name):
+    problem = random_problem(200, 50, 10, 64, 1)
+    case = equivalence.solved("float64", problem)
+    finding = equivalence.judged(implementations.load(name), case, dtype=torch.float64)
+    assert finding.error < equivalence.LIMIT
+
+
+def test_a_file_is_found_by_its_name_and_nothing_else():
+    assert {"autograd_inplace", "manual_transposed", "numpy_loop"} <= set(NAMES)
+    assert all(not name.startswith("_") for name in NAMES)
+
+
+def test_the_parents_form_one_tree():
+    assert [name for name in NAMES if implementations.parent(name) is None] == ["autograd_inplace"]
+    for name in NAMES:
+        seen = []
+        while name:
+            assert name in NAMES, f"{seen[-1]} names {name} as its parent, and there is no such file"
+            assert name not in seen, f"the parents go round: {seen}"
+            seen.append(name)
+            name = implementations.parent(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_is_understood_on_one_screen(name):
+    text = implementations.source(name)
+    assert len(text.splitlines()) <= 60
+    assert implementations.first_line(name).endswith(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_imports_nothing_of_ours(name):
+    assert not imported(implementations.source(name)) & {"implementations", "reference", "benchmarks", "tests"}
+
+
+def test_the_folders_imports_point_one_way():
+    root = implementations.FOLDER.parent
+    for path in (root / "reference").glob("*.py"):
+        assert not imported(path.read_text()) & {"implementations", "benchmarks", "tests"}, path
+    assert not imported((root / "implementations" / "__init__.py").read_text()) - set(sys.stdlib_module_names)
+    for path in (root / "benchmarks").glob("*.py"):
+        assert "tests" not in imported(path.read_text()), path
+
+
+def imported(text):
+    """The top-level names of the packages that a source imports."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder in place of implementations/."""
+    monkeypatch.setattr(implementations, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_what_a_file_says_of_itself(folder):
+    (folder / "idea.py").write_text(
+        '"""One line.\n\nMore.\n\nCompare with `other_idea`: everything.\n"""\n'
+        'import os\n\nDEVICES = ("cuda",)\nREQUIRES = ("os", "no_such_package")\n'
+    )
+    assert implementations.names() == ["idea"]
+    assert implementations.first_line("idea") == "One line."
+    assert implementations.parent("idea") == "other_idea"
+    assert implementations.devices("idea") == ("cuda",)
+    assert implementations.missing_packages("idea") == ["no_such_package"]
+
+
+@pytest.mark.parametrize("text", ["", "def train(:\n", "DEVICES = devices()\n", "\0"])
+def test_a_file_that_says_nothing_or_is_broken_is_listed_all_the_same(folder, text):
+    (folder / "idea.py").write_text(text)
+    assert implementations.names() == ["idea"]
+    assert implementations.first_line("idea") == ""
+    assert implementations.parent("idea") is None
+    assert implementations.devices("idea") == ("cpu", "cuda")
+    assert implementations.missing_packages("idea") == []
+
+
+def test_lines_of_code_are_neither_blank_nor_comment_nor_docstring():
+    text = '"""Docstring\nof two lines."""\n\n# comment\nx = [\n    1,\n]  # trailing\n\n\n'
+    text += 'def f():\n    """Doc."""\n    return x\n'
+    assert implementations.lines_of_code(text) == 5

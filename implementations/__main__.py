@@ -1,0 +1,150 @@
+"""Lists the implementations, trains with one and watches, or shows what one changes.
+
+python -m implementations                               all of them, with their parents
+python -m implementations manual_inplace --epochs 5     train as the tutorial does, epoch by epoch
+python -m implementations manual_inplace --diff         what differs from its parent
+"""
+
+import argparse
+import difflib
+import os
+import sys
+import time
+
+import implementations
+
+
+class Refusal(Exception):
+    """What was asked for cannot be done; the message is one line."""
+
+
+def listing():
+    """All names as a tree, with parent and first line."""
+    from tabulate import tabulate
+
+    lines = []
+    for ancestors in sorted(map(ancestry, implementations.names())):
+        name, depth = ancestors[-1], len(ancestors) - 1
+        lines.append(("  " * depth + name, implementations.parent(name), implementations.first_line(name)))
+    # tabulate takes indentation for padding unless it is told to keep it
+    return tabulate(lines, ("name", "parent", "what it does"), maxcolwidths=[None, None, 70], preserve_whitespace=True)
+
+
+def ancestry(name):
+    """The names from the root of the tree down to this one."""
+    line = [name]
+    while (parent := implementations.parent(line[0])) and parent not in line:
+        line.insert(0, parent)
+    return line
+
+
+def difference(name, colour):
+    """The unified diff from the parent's file to this one's, as lines. Raises Refusal."""
+    parent = implementations.parent(name)
+    if parent is None:
+        raise Refusal(f"{name} has no parent to differ from; its docstring has no line: Compare with `NAME`: ...")
+    if parent not in implementations.names():
+        raise Refusal(f"{name} names {parent} as its parent, and there is no such file")
+    before, after = (implementations.source(file).splitlines() for file in (parent, name))
+    lines = difflib.unified_diff(before, after, f"{parent}.py", f"{name}.py", lineterm="")
+    return [painted(line) for line in lines] if colour else list(lines)
+
+
+def painted(line):
+    """A line of a diff with the terminal's colour for what it is."""
+    codes = {"---": 1, "+++": 1, "@@": 36, "-": 31, "+": 32}
+    code = next((code for start, code in codes.items() if line.startswith(start)), 0)
+    return f"\033[{code}m{line}\033[0m"
+
+
+def watch(name, dataset, device, epochs):
+    """Trains epoch by epoch and prints loss and accuracy on the way. Raises Refusal."""
+    import torch
+    from tqdm import tqdm
+
+    from reference import datasets
+    from reference.problem import Problem, initial_parameters
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise Refusal("--device cuda: torch sees no CUDA device here; use --device cpu")
+    try:
+        data = datasets.load(dataset)
+    except datasets.DatasetError as error:
+        raise Refusal(error) from None
+    parameters = initial_parameters(data.x_train.shape[1], datasets.CLASSES)
+    problem = Problem(data.x_train, data.y_train, *parameters).to(device)
+    valid = data.x_valid.to(device), data.y_valid.to(device)
+    print(f"{data.name}: {data.origin}; {len(problem.x)} rows to train on, {len(valid[0])} to validate")
+    batch = problem.first_rows(problem.batch_size)
+    print(f"first batch, before training: {scores(batch.x, batch.y, batch.weight, batch.bias)}")
+    weight, bias = problem.weight, problem.bias
+    train, inputs = ready(name, problem.x, problem.y)
+    # no bar where nobody watches it: disable=None looks for a terminal
+    for epoch in tqdm(range(1, epochs + 1), unit="epoch", leave=False, disable=None):
+        begin = time.perf_counter()
+        weight, bias = train(*inputs, weight, bias, problem.batch_size, problem.lr, 1)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - begin
+        tqdm.write(f"validation, after epoch {epoch}: {scores(*valid, weight, bias)}, trained in {seconds:.3f} s")
+
+
+def ready(name, x, y):
+    """The `train` of an implementation, and what it takes for x and y."""
+    module = implementations.load(name)
+    return module.train, module.prepare(x, y) if hasattr(module, "prepare") else (x, y)
+
+
+def scores(x, y, weight, bias):
+    """Mean loss and accuracy of these parameters, as text."""
+    import torch.nn.functional as F
+
+    logits = x @ weight + bias
+    accuracy = (logits.argmax(dim=1) == y).float().mean()
+    return f"loss {F.cross_entropy(logits, y):.4f}, accuracy {accuracy:.2%}"
+
+
+def check(name, device):
+    """Raises Refusal unless there is such an implementation, and it can run here on that device."""
+    if name not in implementations.names():
+        raise Refusal(f"no implementation {name!r}; there are {', '.join(implementations.names())}")
+    if device not in implementations.devices(name):
+        raise Refusal(f"{name} runs on {', '.join(implementations.devices(name))} only, not on {device}")
+    missing = implementations.missing_packages(name)
+    if missing:
+        raise Refusal(f"{name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
+
+
+def count(text):
+    """The whole number of at least 1 that the text holds. Raises argparse.ArgumentTypeError."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
+    return int(text)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m implementations", description="List, train and compare.")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="an implementation; without it, all are listed")
+    parser.add_argument("--epochs", type=count, default=2, help="passes over all rows (2)")
+    parser.add_argument("--dataset", default="auto", help="auto (mnist, else digits), mnist, digits or FILE.npz")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to train (cpu)")
+    parser.add_argument("--diff", action="store_true", help="show what changed against its parent")
+    arguments = parser.parse_args()
+    name = arguments.name
+    try:
+        if name is None:
+            if arguments.diff:
+                raise Refusal("--diff needs a name")
+            print(listing())
+            return
+        check(name, arguments.device)
+        if arguments.diff:
+            print("\n".join(difference(name, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)))
+            return
+        watch(name, arguments.dataset, arguments.device, arguments.epochs)
+    except Refusal as refusal:
+        sys.exit(f"error: {refusal}")
+
+
+if __name__ == "__main__":
+    main()

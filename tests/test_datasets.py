@@ -1,0 +1,507 @@
+"""The data: what is right, and everything that can go wrong on the way to it."""
+
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reference import datasets
+from reference.datasets import DatasetError
+
+ROOT = Path(__file__).parent.parent
+ROWS = datasets.VALID_ROWS + 50
+
+
+def idx(values):
+    """An IDX file of uint8 values, compressed."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
+    return gzip.compress(bytes([0, 0, 8, values.ndim]) + sizes + values.tobytes(), compresslevel=1, mtime=0)
+
+
+IMAGES = idx((np.arange(ROWS * 784) % 251).astype(np.uint8).reshape(ROWS, 28, 28))
+LABELS = idx((np.arange(ROWS) % 10).astype(np.uint8))
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The first part of the path says how to answer, the last which file is asked for."""
+
+    def do_GET(self):
+        _, manner, name = self.path.split("/")
+        self.server.asked.append(self.path)
+        body = self.server.files[name]
+        if manner.isdigit():
+            self.send_error(int(manner))
+        elif manner == "html":
+            self.answer(b"<html>This page has moved</html>")
+        elif manner == "cut":
+            self.answer(body[: len(body) // 2], length=len(body))
+        elif manner == "cut-without-length":
+            self.answer(body[: len(body) // 2], length=None)
+        elif manner == "truncated":
+            self.answer(body[:-7])
+        elif manner == "extended":
+            self.answer(body + b"more")
+        elif manner == "stuck":
+            self.answer(body[: len(body) // 2], length=len(body))
+            self.server.stuck.set()
+            self.server.release.wait(60)
+        else:
+            self.answer(body)
+
+    def answer(self, body, length=-1):
+        self.send_response(200)
+        if length is not None:
+            self.send_header("Content-Length", len(body) if length < 0 else length)
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A server on 127.0.0.1 with a small MNIST, whose checksums replace the real ones; an empty cache folder."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.files = {datasets.IMAGES[0]: IMAGES, datasets.LABELS[0]: LABELS}
+    server.asked = []
+    server.stuck, server.release = threading.Event(), threading.Event()
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("NN_DATA_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets, "IMAGES", (datasets.IMAGES[0], hashlib.sha256(IMAGES).hexdigest()))
+    monkeypatch.setattr(datasets, "LABELS", (datasets.LABELS[0], hashlib.sha256(LABELS).hexdigest()))
+    yield server
+    server.release.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def mirrors(server, monkeypatch):
+    """Sets the mirrors: each named by its manner of answering."""
+
+    def use(*manners):
+        monkeypatch.setattr(datasets, "MIRRORS", tuple(f"{server.url}/{manner}/" for manner in manners))
+
+    return use
+
+
+@pytest.fixture
+def no_network(server, monkeypatch):
+    """Mirrors where nobody listens."""
+    monkeypatch.setattr(datasets, "MIRRORS", ("http://127.0.0.1:9/",))
+
+
+def cached(tmp_path):
+    """The names of the files in the cache."""
+    return sorted(path.name for path in (tmp_path / "cache").rglob("*") if path.is_file())
+
+
+# --- mnist --------------------------------------------------------------------------------------------------
+
+
+def test_mnist_has_the_tutorials_arrays(mirrors, tmp_path):
+    mirrors("good")
+    data = datasets.load("mnist")
+    assert (data.name, data.x_train.shape, data.x_valid.shape) == ("mnist", (50, 784), (10_000, 784))
+    assert (data.x_train.dtype, data.y_train.dtype) == (torch.float32, torch.int64)
+    expected = torch.arange(50 * 784) % 251 / 256
+    assert torch.equal(data.x_train.flatten(), expected)
+    assert torch.equal(data.y_valid[:3], torch.tensor([0, 1, 2]))
+    assert cached(tmp_path) == [datasets.IMAGES[0], datasets.LABELS[0]]
+
+
+def test_mnist_is_fetched_once(mirrors, server):
+    mirrors("good")
+    datasets.load("mnist")
+    datasets.load("mnist")
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("manner", "reason"),
+    [
+        ("404", "HTTP 404"),
+        ("503", "HTTP 503"),
+        ("html", "not the file (SHA-256 differs)"),
+        ("cut", "broken off"),
+        ("cut-without-length", "not the file (SHA-256 differs)"),
+        ("truncated", "not the file (SHA-256 differs)"),
+        ("extended", "not the file (SHA-256 differs)"),
+    ],
+)
+def test_a_bad_mirror_is_named_and_the_next_one_asked(manner, reason, mirrors, server, tmp_path):
+    mirrors(manner)
+    with pytest.raises(DatasetError) as raised:
+        datasets.load("mnist")
+    host = server.url.removeprefix("http://")
+    assert str(raised.value) == f"{datasets.IMAGES[0]} from no mirror ({host}: {reason})"
+    assert cached(tmp_path) == []
+    mirrors(manner, "good")
+    assert datasets.load("mnist").name == "mnist"
+
+
+@pytest.mark.usefixtures("no_network")
+def test_without_a_network_auto_takes_digits_and_says_why():
+    data = datasets.load("auto")
+    assert data.name == "digits"
+    assert "no MNIST: train-images-idx3-ubyte.gz from no mirror (127.0.0.1:9: no connection)" in data.origin
+
+
+def test_auto_takes_mnist_where_it_can(mirrors):
+    mirrors("good")
+    assert datasets.load("auto").name == "mnist"
+
+
+@pytest.mark.parametrize("damage", [b"", b"<html>", IMAGES[:-7], IMAGES + b"more", IMAGES[:100] + b"?" + IMAGES[101:]])
+def test_a_damaged_cache_is_found_and_fetched_again(damage, mirrors, tmp_path):
+    mirrors("good")
+    right = datasets.load("mnist").sha256
+    path = tmp_path / "cache" / "mnist" / datasets.IMAGES[0]
+    path.write_bytes(damage)
+    assert datasets.load("mnist").sha256 == right
+    assert path.read_bytes() == IMAGES
+
+
+def test_a_damaged_cache_is_kept_where_nothing_better_can_be_had(mirrors, tmp_path):
+    mirrors("good")
+    datasets.load("mnist")
+    path = tmp_path / "cache" / "mnist" / datasets.IMAGES[0]
+    path.write_bytes(IMAGES[:-7])
+    mirrors("404")
+    with pytest.raises(DatasetError):
+        datasets.load("mnist")
+    assert path.read_bytes() == IMAGES[:-7]
+
+
+def test_a_folder_that_cannot_be_made(mirrors, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("NN_DATA_DIR", str(tmp_path / "file"))
+    mirrors("good")
+    with pytest.raises(DatasetError, match=r"cannot write to .*file/mnist: .*; make room there, or set NN_DATA_DIR"):
+        datasets.load("mnist")
+
+
+def program(server):
+    """Python source that loads MNIST from the server in another process and prints its checksum."""
+    return (
+        "from reference import datasets\n"
+        f"datasets.MIRRORS = ({server.url + '/good/'!r},)\n"
+        f"datasets.IMAGES, datasets.LABELS = {datasets.IMAGES!r}, {datasets.LABELS!r}\n"
+        "try:\n"
+        "    print(datasets.load('mnist').sha256)\n"
+        "except datasets.DatasetError as error:\n"
+        "    raise SystemExit(f'error: {error}')\n"
+    )
+
+
+def start(source, **options):
+    """The source running in another process."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", source], cwd=ROOT, stdout=pipe, stderr=pipe, text=True, **options)
+
+
+def test_two_processes_at_once(server, tmp_path):
+    processes = [start(program(server)) for _ in range(2)]
+    results = [process.communicate(timeout=120) for process in processes]
+    assert results[0] == results[1]
+    assert len(results[0][0].strip()) == 64
+    assert cached(tmp_path) == [datasets.IMAGES[0], datasets.LABELS[0]]
+
+
+def test_killed_in_the_middle_of_a_download(server, mirrors, tmp_path):
+    process = start(program(server).replace("/good/", "/stuck/"))
+    assert server.stuck.wait(60)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert datasets.IMAGES[0] not in cached(tmp_path)
+    mirrors("good")
+    assert datasets.load("mnist").name == "mnist"
+
+
+def small_files():
+    """Runs in a child process: no file may grow beyond 4 KB, as on a disk that is full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+
+def test_a_full_disk(server, tmp_path):
+    process = start(program(server), preexec_fn=small_files)
+    _, complaint = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert complaint.splitlines()[-1].startswith(f"error: cannot write to {tmp_path / 'cache' / 'mnist'}: ")
+    assert "Traceback" not in complaint
+    assert datasets.IMAGES[0] not in cached(tmp_path)
+
+
+# --- the tutorial's pickle ----------------------------------------------------------------------------------
+
+
+def tutorial_arrays():
+    random = np.random.default_rng(0)
+    x = (random.integers(0, 256, (30, 784)) / 256).astype(np.float32)
+    y = random.integers(0, 10, 30)
+    return (x[:20], y[:20]), (x[20:25], y[20:25]), (x[25:], y[25:])
+
+
+def place_pickle(tmp_path, monkeypatch, body, trusted=True):
+    """Puts the bytes where the tutorial's file is looked for; trusted: with the checksum that is expected."""
+    path = tmp_path / "cache" / "mnist" / "mnist.pkl.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(body)
+    if trusted:
+        monkeypatch.setattr(datasets, "PICKLE_MD5", hashlib.md5(body).hexdigest())
+    return path
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes what Python 2 wrote, as the tutorial's file was: byte strings as its `str`."""
+
+    def save_str(self, value):
+        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
+
+    dispatch = pickle._Pickler.dispatch | {bytes: save_str}
+
+
+def written_by_python_2(value):
+    buffer = io.BytesIO()
+    Python2Pickler(buffer, protocol=2).dump(value)
+    return buffer.getvalue().replace(b"cnumpy._core.multiarray", b"cnumpy.core.multiarray")
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("dumps", [written_by_python_2, lambda value: pickle.dumps(value, 4)], ids=["2", "3"])
+def test_the_tutorials_file_is_accepted(dumps, tmp_path, monkeypatch):
+    arrays = tutorial_arrays()
+    place_pickle(tmp_path, monkeypatch, gzip.compress(dumps(arrays)))
+    data = datasets.load("mnist")
+    assert data.origin == "the tutorial's mnist.pkl.gz"
+    np.testing.assert_array_equal(data.x_train, arrays[0][0])
+    np.testing.assert_array_equal(data.y_valid, arrays[1][1])
+
+
+class Malicious:
+    """Unpickled, it would make a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("trusted", [True, False])
+def test_nothing_in_a_pickle_runs(trusted, tmp_path, monkeypatch, capsys):
+    trace = tmp_path / "was here"
+    (train, valid, _) = tutorial_arrays()
+    body = gzip.compress(pickle.dumps((train, valid, Malicious(trace))))
+    path = place_pickle(tmp_path, monkeypatch, body, trusted)
+    with pytest.raises(DatasetError, match="from no mirror"):
+        datasets.load("mnist")
+    reason = "it holds posix.mkdir, not just arrays" if trusted else "is not the tutorial's file: MD5"
+    assert reason in capsys.readouterr().err
+    assert not trace.exists()
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", gzip.compress(b""), gzip.compress(pickle.dumps(3)), gzip.compress(pickle.dumps("abc"))[:-9]],
+    ids=["empty", "a page", "empty pickle", "no arrays", "truncated"],
+)
+def test_a_pickle_that_cannot_be_read_is_passed_over(body, mirrors, tmp_path, monkeypatch, capsys):
+    place_pickle(tmp_path, monkeypatch, body)
+    mirrors("good")
+    assert datasets.load("mnist").origin == "IDX files"
+    assert "fetching the IDX files instead" in capsys.readouterr().err
+
+
+# --- digits -------------------------------------------------------------------------------------------------
+
+
+def test_digits_have_mnists_shapes_and_share_of_zeros(monkeypatch):
+    data = datasets.load("digits")
+    assert [tuple(part.shape) for part in data[2:]] == [(50_000, 784), (50_000,), (10_000, 784), (10_000,)]
+    assert (data.x_train.dtype, data.y_train.dtype) == (torch.float32, torch.int64)
+    assert torch.equal(data.x_train * 256, (data.x_train * 256).round())
+    assert data.x_train.min() == 0
+    assert 0.9 < data.x_train.max() < 1
+    assert 0.17 < data.x_train.count_nonzero() / data.x_train.numel() < 0.23
+    assert torch.bincount(data.y_train, minlength=10).min() > 4000
+
+
+def test_digits_are_the_same_bytes_everywhere():
+    assert hashlib.sha256(datasets.made_digits()).hexdigest() == datasets.DIGITS_SHA256
+
+
+def test_rows_to_train_and_to_validate_come_from_different_originals():
+    def outlines(x):
+        """The digits as bytes, without the margin that tells where they were set."""
+        found = set()
+        for row in x.reshape(-1, 28, 28).numpy():
+            rows, columns = np.nonzero(row.any(1))[0], np.nonzero(row.any(0))[0]
+            found.add(row[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].tobytes())
+        return found
+
+    data = datasets.load("digits")
+    assert not outlines(data.x_train) & outlines(data.x_valid)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not an array", None])
+def test_a_damaged_digits_cache_is_made_again(damage, tmp_path, monkeypatch):
+    monkeypatch.setenv("NN_DATA_DIR", str(tmp_path))
+    path = tmp_path / "digits.npy"
+    if damage is None:
+        np.save(path, np.zeros((60_000, 785), np.uint8))
+    else:
+        path.write_bytes(damage)
+    data = datasets.load("digits")
+    assert data.x_train.max() > 0
+    assert hashlib.sha256(np.load(path)).hexdigest() == datasets.DIGITS_SHA256
+
+
+def test_digits_without_a_folder_to_cache_them(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("NN_DATA_DIR", str(tmp_path / "file"))
+    assert len(datasets.load("digits").x_train) == 50_000
+    assert "not cached: cannot write" in capsys.readouterr().err
+
+
+# --- your own file ------------------------------------------------------------------------------------------
+
+
+def arrays(**changed):
+    """The four arrays of a good file, some of them changed; None leaves one out."""
+    random = np.random.default_rng(0)
+    good = {
+        "x_train": random.random((20, 5)),
+        "y_train": random.integers(0, 10, 20),
+        "x_valid": random.random((4, 5)),
+        "y_valid": random.integers(0, 10, 4),
+    }
+    return {key: value for key, value in (good | changed).items() if value is not None}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8])
+def test_your_own_file(dtype, tmp_path):
+    x = (100 * np.random.default_rng(0).random((20, 5))).astype(dtype)
+    np.savez(tmp_path / "own.npz", **arrays(x_train=x, y_train=np.arange(20, dtype=np.int8) % 10))
+    data = datasets.load(str(tmp_path / "own.npz"))
+    assert (data.name, data.x_train.dtype, data.y_train.dtype) == ("own.npz", torch.float32, torch.int64)
+    np.testing.assert_array_equal(data.x_train, x.astype(np.float32) / (256 if dtype == np.uint8 else 1))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"y_valid": None}, "y_valid missing; it holds x_train, y_train, x_valid"),
+        ({"x_train": np.zeros((20, 2, 3))}, "x_train has shape (20, 2, 3); expected (rows, features)"),
+        ({"x_train": np.zeros((0, 5)), "y_train": np.zeros(0, int)}, "x_train has shape (0, 5)"),
+        ({"x_valid": np.zeros((4, 6))}, "x_train has 5 features, x_valid 6; expected the same"),
+        ({"y_train": np.zeros((20, 1), int)}, "y_train has shape (20, 1); expected (20,), one label a row"),
+        ({"y_train": np.zeros(19, int)}, "y_train has shape (19,); expected (20,)"),
+        ({"y_train": np.zeros(20)}, "y_train is float64; expected integers"),
+        ({"y_train": np.full(20, 10)}, "y_train runs from 10 to 10; expected labels 0 to 9"),
+        ({"y_valid": np.full(4, -1)}, "y_valid runs from -1 to -1; expected labels 0 to 9"),
+        ({"x_train": np.full((20, 5), np.nan)}, "x_train holds NaN or values beyond float32"),
+        ({"x_valid": np.full((4, 5), 1e300)}, "x_valid holds NaN or values beyond float32"),
+        ({"x_train": np.zeros((20, 5), complex)}, "x_train is complex128; expected uint8"),
+        ({"x_train": np.zeros((20, 5), int)}, "x_train is int64; expected uint8"),
+        ({"x_train": np.array([["a"]])}, "x_train is <U1; expected uint8"),
+        ({"x_train": np.array([{}], object)}, "not a readable .npz of plain arrays"),
+    ],
+)
+def test_a_file_that_cannot_be_trained_on(changed, reason, tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez(path, **arrays(**changed))
+    with pytest.raises(DatasetError) as raised:
+        datasets.load(str(path))
+    assert str(raised.value).startswith(f"{path}: {reason}")
+
+
+def damaged_archives():
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays())
+    body = buffer.getvalue()
+    single = io.BytesIO()
+    np.save(single, np.zeros(3))
+    middle = len(body) // 5
+    return {
+        "empty": b"",
+        "text": b"x_train\n",
+        "truncated": body[: len(body) // 2],
+        "a bit flipped": body[:middle] + bytes([body[middle] ^ 255]) + body[middle + 1 :],
+        "a single array": single.getvalue(),
+        "a pickle": pickle.dumps(arrays()),
+    }
+
+
+@pytest.mark.parametrize("damage", damaged_archives())
+def test_a_file_that_is_no_npz(damage, tmp_path):
+    path = tmp_path / "own.npz"
+    path.write_bytes(damaged_archives()[damage])
+    with pytest.raises(DatasetError, match=r"own\.npz: not a readable \.npz of plain arrays"):
+        datasets.load(str(path))
+
+
+def test_names_that_are_nothing(tmp_path):
+    with pytest.raises(DatasetError, match=r"dataset 'mnits': expected auto, mnist, digits or a file"):
+        datasets.load("mnits")
+    with pytest.raises(DatasetError, match=r"gone\.npz: no such file"):
+        datasets.load(str(tmp_path / "gone.npz"))
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(DatasetError, match=r"folder\.npz: not a readable"):
+        datasets.load(str(tmp_path / "folder.npz"))
+
+
+# --- the command --------------------------------------------------------------------------------------------
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "reference.datasets", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_the_command_describes_and_draws(tmp_path):
+    picture = tmp_path / "digit.png"
+    done = command("digits", "--picture", picture)
+    assert done.returncode == 0
+    assert "x_train  (50000, 784) torch.float32, 0 to 0.99" in done.stdout
+    assert "y_valid  (10000,) torch.int64, rows per class 0 to 9: " in done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("mnits",), "error: dataset 'mnits': expected"),
+        (("digits", "--picture", "/no/such/folder/digit.png"), "error: --picture /no/such/folder/digit.png: "),
+        (("digits", "--picture", "digit.xyz"), "error: --picture digit.xyz: "),
+    ],
+)
+def test_the_command_refuses_in_one_line(arguments, reason):
+    done = command(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(reason)
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,221 @@
+"""The checker against wrong trainers, each one edit away from a right one."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import implementations
+from reference import datasets, equivalence, torch_nn
+from reference.problem import Problem, initial_parameters
+
+AUTOGRAD = "autograd_stable_loss"
+MANUAL = "manual_inplace"
+LOOP = "    for _ in range(epochs):\n"
+ZERO = "                weight.grad.zero_()\n                bias.grad.zero_()\n"
+UPDATE = "weight -= xb.T @ grad * lr\n            bias -= grad.sum(0) * lr\n"
+STALE = """step = xb.T @ grad * lr, grad.sum(0) * lr
+            if start > 0:
+                weight -= stale[0]
+                bias -= stale[1]
+            stale = step
+"""
+MOMENTUM = """velocity = [0.1 * v + g for v, g in zip(velocity, (xb.T @ grad, grad.sum(0)), strict=True)]
+            weight -= velocity[0] * lr
+            bias -= velocity[1] * lr
+"""
+
+# mistake: (the right writing, what it says, what the mistake says)
+MISTAKES = {
+    "no-op": (AUTOGRAD, "range(epochs)", "range(0)"),
+    "one epoch short": (AUTOGRAD, "range(epochs)", "range(max(1, epochs - 1))"),
+    "learning rate 0.1 % off": (AUTOGRAD, "* lr", "* lr * 1.001"),
+    "wrong sign": (AUTOGRAD, "-= weight.grad", "+= weight.grad"),
+    "sum instead of mean": (AUTOGRAD, "target].mean()", "target].sum()"),
+    "forgotten zero_grad": (AUTOGRAD, ZERO, ""),
+    "only the weight's gradient zeroed": (AUTOGRAD, "                bias.grad.zero_()\n", ""),
+    "short last batch dropped": (
+        AUTOGRAD,
+        "range(0, len(x), batch_size)",
+        "range(0, len(x) - batch_size + 1, batch_size)",
+    ),
+    "short batch divided by the batch size": (MANUAL, "grad /= len(yb)", "grad /= batch_size"),
+    "short batch divided by 64": (MANUAL, "grad /= len(yb)", "grad /= 64"),
+    "softmax twice": (AUTOGRAD, "log_softmax(xb @ weight + bias)", "log_softmax(torch.softmax(xb @ weight + bias, 1))"),
+    "softmax over the wrong axis": (AUTOGRAD, ".sum(-1).log().unsqueeze(-1)", ".sum(0).log()"),
+    "bias never updated": (AUTOGRAD, "bias -= bias.grad * lr", "bias -= 0"),
+    "bias missing in the forward pass": (MANUAL, "@ weight + bias", "@ weight"),
+    "bias gradient averaged": (MANUAL, "grad.sum(0)", "grad.mean(0)"),
+    "stale gradient": (MANUAL, UPDATE, STALE),
+    "momentum left in": (MANUAL, UPDATE, MOMENTUM),
+    "labels shifted": (AUTOGRAD, "y[start : start", "y.roll(1)[start : start"),
+    "rows shuffled": (
+        AUTOGRAD,
+        LOOP,
+        "    order = torch.arange(len(x)).flip(0)\n    x, y = x[order], y[order]\n" + LOOP,
+    ),
+    "first row left out": (AUTOGRAD, LOOP, "    if len(x) > 1:\n        x, y = x[1:], y[1:]\n" + LOOP),
+    "weight decay 1e-4": (AUTOGRAD, "weight.grad * lr", "(weight.grad + 1e-4 * weight) * lr"),
+    "caller's weight modified": (MANUAL, "weight, bias = weight.clone(),", "weight, bias = weight,"),
+    "caller's bias modified": (MANUAL, "bias.clone()", "bias"),
+    "caller's x modified": (MANUAL, LOOP, "    x.clamp_(max=0.99)\n" + LOOP),
+    "caller's weight requires grad": (MANUAL, LOOP, "    given.requires_grad_()\n" + LOOP),
+    "initial weights ignored": (MANUAL, "weight.clone()", "torch.zeros_like(weight)"),
+    "pixels / 255": (AUTOGRAD, "x[start : start", "(x * (256 / 255))[start : start"),
+    "bfloat16 product": (MANUAL, "xb @ weight", "(xb.bfloat16() @ weight.bfloat16()).to(xb.dtype)"),
+    "float16 product": (MANUAL, "xb @ weight", "(xb.half() @ weight.half()).to(xb.dtype)"),
+    "NaN": (AUTOGRAD, "weight.detach(), bias", "weight.detach() * math.nan, bias"),
+    "a single NaN in the bias": (MANUAL, "return weight, bias", "bias[0] = math.nan\n    return weight, bias"),
+    "infinite": (AUTOGRAD, "weight.detach(), bias", "weight.detach() / 0, bias"),
+    "gradient clipped": (MANUAL, "weight -= xb.T @ grad", "weight -= (xb.T @ grad).clamp(-0.01, 0.01)"),
+    "numbers of threads changed": (MANUAL, LOOP, "    torch.set_num_threads(torch.get_num_threads() + 1)\n" + LOOP),
+    "random state used": (MANUAL, LOOP, "    torch.rand(1)\n" + LOOP),
+    "gradient mode left off": (MANUAL, LOOP, "    torch.set_grad_enabled(False)\n" + LOOP),
+    "matmul precision lowered": (MANUAL, LOOP, '    torch.set_float32_matmul_precision("medium")\n' + LOOP),
+    "weight transposed": (MANUAL, "return weight, bias", "return weight.T, bias"),
+    "float64 returned": (MANUAL, "return weight, bias", "return weight.double(), bias.double()"),
+    "list returned": (MANUAL, "return weight, bias", "return [weight, bias]"),
+    "nothing returned": (MANUAL, "return weight, bias", "return"),
+    "raises": (MANUAL, LOOP, "    raise OSError('out of ideas')\n" + LOOP),
+}
+CACHES = {
+    "answer cached for good": "'any'",
+    "answer cached by shape": "(x.shape, batch_size, epochs)",
+    "answer cached by identity": "(id(x), id(weight), x.shape, epochs)",
+    "answer cached by address": "(x.data_ptr(), weight.data_ptr(), x.shape, epochs)",
+}
+
+
+def module(name, before="", after=""):
+    """The implementation with one edit in its source, loaded afresh."""
+    source = implementations.source(name)
+    assert before in source, f"{name} does not contain {before!r}"
+    source = source.replace(before, after)
+    source = source.replace("    weight, bias = ", "    given = weight\n    velocity = [0, 0]\n    weight, bias = ", 1)
+    namespace = {"math": math}
+    exec(compile(source, f"{name}.py", "exec"), namespace)
+    return SimpleNamespace(**namespace)
+
+
+def caching(key):
+    """The reference, remembering its answers by the value of an expression of its arguments."""
+    answers = {}
+
+    def train(x, y, weight, bias, batch_size, lr, epochs):
+        place = eval(key)
+        if place not in answers:
+            answers[place] = torch_nn.train(x, y, weight, bias, batch_size, lr, epochs)
+        return answers[place]
+
+    return SimpleNamespace(train=train)
+
+
+def standardised_rows():
+    """Rows unlike MNIST: 30 features around zero, none of them sparse; labels of 10 classes."""
+    random = np.random.default_rng(0)
+    x = torch.from_numpy(random.normal(size=(400, 30)).astype(np.float32))
+    return x, torch.from_numpy(random.integers(0, 10, 400))
+
+
+def few_rows():
+    """Fewer rows than the checker's problems have; they are repeated."""
+    random = np.random.default_rng(1)
+    x = torch.from_numpy(random.integers(0, 256, (7, 784)).astype(np.float32) / 256)
+    return x, torch.from_numpy(random.integers(0, 10, 7))
+
+
+@pytest.fixture(scope="module", params=["digits", "standardised", "few rows"])
+def cases(request):
+    if request.param == "digits":
+        data = datasets.load("digits")
+        return equivalence.cases(data.x_train, data.y_train)
+    return equivalence.cases(*(standardised_rows() if request.param == "standardised" else few_rows()))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_wrong_trainer_is_rejected(mistake, cases):
+    threads = torch.get_num_threads()
+    assert equivalence.complaint(module(*MISTAKES[mistake]), cases)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("mistake", CACHES)
+def test_a_trainer_that_remembers_is_rejected(mistake, cases):
+    assert equivalence.complaint(caching(CACHES[mistake]), cases)
+
+
+@pytest.mark.parametrize("name", implementations.names())
+def test_a_right_trainer_is_accepted(name, cases):
+    assert equivalence.complaint(implementations.load(name), cases) is None
+
+
+def test_float64_inside_and_float32_outside_is_right(cases):
+    def train(x, y, weight, bias, *rest):
+        result = torch_nn.train(x.double(), y, weight.double(), bias.double(), *rest)
+        return tuple(parameter.float() for parameter in result)
+
+    assert equivalence.complaint(SimpleNamespace(train=train), cases) is None
+
+
+def test_only_large_logits_may_be_given_up(cases):
+    wrong = module(*MISTAKES["learning rate 0.1 % off"])
+    wrong.EXPECTED_TO_FAIL = tuple(case.name for case in cases)
+    assert "one step" in equivalence.complaint(wrong, cases)
+
+
+def test_a_mark_that_has_lost_its_reason_is_reported(cases):
+    right = module(AUTOGRAD)
+    right.EXPECTED_TO_FAIL = ("large logits",)
+    assert equivalence.complaint(right, cases) == "large logits: passes, so take it out of EXPECTED_TO_FAIL"
+
+
+def found(mistake, case_name, cases):
+    """The complaint of one case about one mistake."""
+    case = next(case for case in cases if case.name == case_name)
+    return equivalence.judged(module(*MISTAKES[mistake]), case).complaint
+
+
+def test_a_complaint_names_error_limit_and_the_first_wrong_batch(cases):
+    complaint = found("forgotten zero_grad", "five batches and a short one", cases)
+    assert "in float32 noise, allowed 10; first wrong at batch 2 of 6 (rows 64 to 127)" in complaint
+    complaint = found("short last batch dropped", "five batches and a short one", cases)
+    assert "first wrong at batch 6 of 6 (rows 320 to 335)" in complaint
+    complaint = found("one epoch short", "three epochs", cases)
+    assert complaint.endswith("first wrong in epoch 2")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        ("NaN", "the trained parameters are not finite"),
+        ("caller's x modified", "modified the caller's x: work on a clone"),
+        ("numbers of threads changed", "changed torch's number of threads: leave the process as it was"),
+        ("weight transposed", "returned weight as (10, 784) torch.float32 on cpu; expected (784, 10)"),
+        ("float64 returned", "returned weight as (784, 10) torch.float64 on cpu; expected (784, 10) torch.float32"),
+        ("nothing returned", "returned NoneType; expected (weight, bias), a tuple of two tensors"),
+        ("raises", "raised OSError: out of ideas (manual_inplace.py:"),
+    ],
+)
+def test_a_complaint_says_what_was_wrong(mistake, words):
+    cases = equivalence.cases(*few_rows())
+    assert words in equivalence.complaint(module(*MISTAKES[mistake]), cases)
+
+
+def test_a_problem_that_float32_cannot_solve_is_refused():
+    x, y = standardised_rows()
+    problem = Problem(x * 1e30, y, *initial_parameters(30, 10), epochs=3)
+    with pytest.raises(equivalence.Unjudgeable, match=r"wild: float32 noise is .* scale the pixels"):
+        equivalence.solved("wild", problem)
+
+
+def test_the_process_is_set_back():
+    before = torch.get_rng_state()
+    with equivalence.unchanged_process_state() as changed:
+        torch.rand(3)
+        np.random.rand()
+        torch.set_default_dtype(torch.float64)
+    assert changed == ["torch's default dtype", "torch's random state", "NumPy's random state"]
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.equal(torch.get_rng_state(), before)
