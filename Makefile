@@ -9,7 +9,7 @@ bench: .venv/installed
 test: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/pytest tests
+	.venv/bin/pytest tests -W error
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -92,10 +92,11 @@ def main():
         print(f"error: {error}", file=sys.stderr)
         return 2
     reasons = unlike(a, b)
-    for reason in reasons:
-        print(f"not comparable: {reason}", file=sys.stdout if arguments.force else sys.stderr)
     if reasons and not arguments.force:
+        print(f"not comparable: {'; '.join(reasons)}; --force shows them anyway", file=sys.stderr)
         return 3
+    for reason in reasons:
+        print(f"not comparable: {reason}")
     for line in differences(a, b, VERSIONS):
         print(f"note: {line}")
     columns = ["name", "x baseline in A (99 %)", "in B (99 %)", "B / A", "98 % interval", ""]

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import verdict
+
 RESULTS = Path(__file__).parent.parent / "results"
 
 TEXT = str
@@ -97,5 +99,10 @@ def check_row(path, row):
         raise RunError(f"{path}: row {row['name']} has times that are not positive numbers")
     if len(row["own_seconds"]) != len(row["baseline_seconds"]):
         raise RunError(f"{path}: row {row['name']} has unequal numbers of its own and its baseline's times")
+    if len(row["own_seconds"]) < verdict.FEWEST_PAIRS:
+        pairs = len(row["own_seconds"])
+        raise RunError(
+            f"{path}: row {row['name']} has {pairs} pairs; an interval needs at least {verdict.FEWEST_PAIRS}"
+        )
     if min(row["epochs"], row["steps"]) < 1:
         raise RunError(f"{path}: row {row['name']} has no epochs or steps")

@@ -3,17 +3,19 @@
 import textwrap
 from statistics import median
 
-from tabulate import tabulate
+import tabulate
 
 from benchmarks import verdict
 
 WIDTH = 120
+tabulate.MIN_PADDING = 0  # no blanks around a header that is wider than its column
 
 
 def facts(rows):
     """What was measured and where, as pairs of a word and a line: dataset, problem, machine, versions, pairs."""
     row = rows[0]
-    pairs = [len(other["own_seconds"]) for other in rows]
+    pairs = sorted({len(other["own_seconds"]) for other in rows})
+    count = f"{pairs[0]} to {pairs[-1]}" if len(pairs) > 1 else f"{pairs[0]}"
     devices = "; ".join(sorted({other["device_name"] for other in rows}))
     return [
         ("dataset", f"{row['dataset']} ({row['dataset_origin']}), sha256 {row['dataset_sha256'][:12]}"),
@@ -24,7 +26,7 @@ def facts(rows):
         ),
         ("machine", f"{devices}; {row['threads']} threads; {row['system']}"),
         ("versions", f"python {row['python']}, torch {row['torch']}, numpy {row['numpy']}"),
-        ("pairs", f"{min(pairs)} to {max(pairs)} a row; the interval holds the true median in 99 % of runs"),
+        ("pairs", f"{count} a row; the interval holds the true median in 99 % of runs"),
     ]
 
 
@@ -96,7 +98,7 @@ def grid(run, style):
     columns = header(run.rows) if run.rows else ["name", "ms/epoch"]
     cells = lines(run.rows) + untimed_lines(run.untimed, len(columns))
     align = ["left"] + ["right"] * (len(columns) - 1)
-    return tabulate(cells, columns, tablefmt=style, disable_numparse=True, colalign=align)
+    return tabulate.tabulate(cells, columns, tablefmt=style, disable_numparse=True, colalign=align)
 
 
 def text(run):

@@ -1,0 +1,105 @@
+"""python -m implementations: list, train and watch, compare."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import implementations
+from implementations import __main__ as command
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "implementations", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_the_list_is_a_tree_with_first_lines():
+    lines = command.listing().splitlines()
+    assert max(map(len, lines)) <= 120
+    assert lines[2].startswith("autograd_inplace")
+    text = "\n".join(lines)
+    for name in implementations.names():
+        depth = len(command.ancestry(name)) - 1
+        parent = implementations.parent(name) or ""
+        assert re.search(rf"^{'  ' * depth}{name} +{parent}", text, re.MULTILINE)
+
+
+def test_the_ancestry_ends_where_parents_go_round(monkeypatch):
+    monkeypatch.setattr(implementations, "parent", {"a": "b", "b": "c", "c": "a"}.get)
+    assert command.ancestry("a") == ["c", "b", "a"]
+
+
+def test_the_diff_shows_what_changed_and_in_colour_if_asked():
+    plain = command.difference("autograd_outofplace", colour=False)
+    assert plain[:2] == ["--- autograd_inplace.py", "+++ autograd_outofplace.py"]
+    assert "-                weight.grad.zero_()" in plain
+    assert "+                bias = (bias - bias.grad * lr).requires_grad_()" in plain
+    painted = command.difference("autograd_outofplace", colour=True)
+    assert "\033[31m-                weight.grad.zero_()\033[0m" in painted
+    assert [re.sub("\033\\[\\d+m", "", line) for line in painted] == plain
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """A small file of digits that can be told apart: each lights its own pixel."""
+    path = tmp_path_factory.mktemp("data") / "own.npz"
+    labels = np.arange(640) % 10
+    pixels = np.eye(10, dtype=np.float32)[labels]
+    np.savez(path, x_train=pixels, y_train=labels, x_valid=pixels, y_valid=labels)
+    return str(path)
+
+
+def test_training_prints_loss_and_accuracy_on_the_way(dataset):
+    done = run("autograd_inplace", "--epochs", "3", "--dataset", dataset)
+    assert done.returncode == 0
+    assert re.search(r"first batch, before training: loss \d\.\d{4}, accuracy \d+\.\d\d%", done.stdout)
+    scores = re.findall(r"after epoch (\d): loss (\S+), accuracy (\S+)%, trained in \d+\.\d+ s", done.stdout)
+    assert [epoch for epoch, *_ in scores] == ["1", "2", "3"]
+    losses = [float(loss) for _, loss, _ in scores]
+    assert losses == sorted(losses, reverse=True)
+    assert float(scores[-1][2]) > 90
+
+
+def test_epoch_by_epoch_ends_where_all_at_once_does(dataset, capsys):
+    command.watch("manual_inplace", dataset, "cpu", 2)
+    one_by_one = re.findall(r"epoch 2: (loss \S+, accuracy \S+%)", capsys.readouterr().out)
+    command.watch("autograd_cross_entropy", dataset, "cpu", 2)
+    assert re.findall(r"epoch 2: (loss \S+, accuracy \S+%)", capsys.readouterr().out) == one_by_one
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("nobody",), "error: no implementation 'nobody'; there are autograd_cross_entropy, "),
+        (("numpy_loop", "--device", "cuda"), "error: numpy_loop runs on cpu only, not on cuda"),
+        (("autograd_inplace", "--diff"), "error: autograd_inplace has no parent to differ from"),
+        (("--diff",), "error: --diff needs a name"),
+        (("manual_inplace", "--dataset", "gone.npz"), "error: gone.npz: no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(arguments, complaint):
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(complaint)
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("epochs", ["0", "-1", "two", "1.5"])
+def test_a_bad_number_of_epochs_is_refused(epochs):
+    done = run("manual_inplace", f"--epochs={epochs}")
+    assert done.returncode == 2
+    assert f"argument --epochs: '{epochs}': expected a whole number of at least 1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(implementations, "requires", lambda name: ("no_such_package",))
+    with pytest.raises(command.Refusal, match="manual_inplace needs no_such_package: pip install no_such_package"):
+        command.check("manual_inplace", "cpu")

@@ -1,0 +1,82 @@
+"""The benchmark's options: what they mean, and what is refused at once."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import conftest
+
+GOOD = {
+    "dataset": "digits",
+    "device": "cpu",
+    "batch_size": "64",
+    "rows": None,
+    "epochs": "1",
+    "pairs": None,
+    "baseline": "torch_nn",
+    "torch_threads": None,
+    "quick": False,
+}
+
+
+def settings(**options):
+    return conftest.checked_settings(SimpleNamespace(**GOOD | options))
+
+
+def test_the_defaults():
+    assert settings() == conftest.Settings("digits", ("cpu",), 64, None, 1, None, "torch_nn", None, 100)
+
+
+def test_quick_takes_fewer_rows_unless_told_otherwise():
+    assert settings(quick=True).rows == 10_000
+    assert settings(quick=True, rows="77").rows == 77
+    assert settings(quick=True).budget < settings().budget
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"batch_size": "0"}, "--batch-size 0: expected a whole number of at least 1"),
+        ({"batch_size": "-64"}, "--batch-size -64: expected a whole number of at least 1"),
+        ({"batch_size": "many"}, "--batch-size many: expected a whole number of at least 1"),
+        ({"batch_size": "1.5"}, "--batch-size 1.5: expected a whole number of at least 1"),
+        ({"batch_size": "٣"}, "--batch-size ٣: expected a whole number of at least 1"),
+        ({"rows": "0"}, "--rows 0: expected a whole number of at least 1"),
+        ({"rows": ""}, "--rows : expected a whole number of at least 1"),
+        ({"epochs": "0"}, "--epochs 0: expected a whole number of at least 1"),
+        ({"epochs": "9" * 30}, f"--epochs {'9' * 30}: expected a whole number of at least 1"),
+        ({"pairs": "6"}, "--pairs 6: expected a whole number of at least 8"),
+        ({"pairs": "9"}, "--pairs 9: expected an even number"),
+        ({"torch_threads": "0"}, "--torch-threads 0: expected a whole number of at least 1"),
+        ({"baseline": "nobody"}, "--baseline nobody: expected one of torch_nn, parent, autograd_cross_entropy"),
+        ({"device": "tpu"}, "--device tpu: expected auto, cpu or cuda"),
+    ],
+)
+def test_a_bad_value_is_refused_in_one_line(options, complaint):
+    with pytest.raises(pytest.UsageError) as raised:
+        settings(**options)
+    assert str(raised.value).startswith(complaint)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_devices(there, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert settings(device="auto").devices == (("cpu", "cuda") if there else ("cpu",))
+    if there:
+        assert settings(device="cuda").devices == ("cuda",)
+    else:
+        with pytest.raises(pytest.UsageError, match="--device cuda: torch sees no CUDA device here"):
+            settings(device="cuda")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(pytest.UsageError, match=r"cannot save to .*; choose another place with --benchmark-json FILE"):
+        conftest.check_writable(tmp_path / "file" / "run.json")
+
+
+def test_a_folder_for_results_is_made(tmp_path):
+    conftest.check_writable(tmp_path / "results" / "run.json")
+    assert list((tmp_path / "results").iterdir()) == []

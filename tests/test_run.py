@@ -1,0 +1,228 @@
+"""The benchmark from the command line, in a copy of the project with good and bad implementations."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import saved, table
+
+ROOT = Path(__file__).parent.parent
+
+RIGHT = (ROOT / "implementations" / "manual_inplace.py").read_text()
+TRAIN = "def train(x, y, weight, bias, batch_size, lr, epochs):\n"
+NEW_FILES = {
+    "my_idea": RIGHT[RIGHT.index("import torch") :],
+    "with_prepare": RIGHT.replace(TRAIN, "def prepare(x, y):\n    return x.clone(), y.clone()\n\n\n" + TRAIN),
+    "wrong_answer": RIGHT.replace("grad.sum(0)", "grad.mean(0)"),
+    "wrong_on_many_rows": RIGHT.replace(TRAIN, TRAIN + "    epochs += len(x) > 350\n"),
+    "wrong_later": RIGHT.replace(
+        TRAIN, "CALLS = []\n\n\n" + TRAIN + "    CALLS.append(1)\n    epochs += len(CALLS) > 30\n"
+    ),
+    "wrong_shape": RIGHT.replace("return weight, bias", "return weight.T, bias"),
+    "wrong_device": RIGHT.replace("return weight, bias", "return weight.to('meta'), bias"),
+    "raises": RIGHT.replace(TRAIN, TRAIN + "    raise OSError('out of\\nideas')\n"),
+    "exits": RIGHT.replace(TRAIN, TRAIN + "    raise SystemExit(0)\n"),
+    "no_train": "x = 1\n",
+    "broken_syntax": "def train(:\n",
+    "broken_import": "import no_such_package\n\n\n" + TRAIN + "    return weight, bias\n",
+    "missing_package": 'REQUIRES = ("no_such_package",)\nimport no_such_package\n',
+    "elsewhere": RIGHT.replace("import torch\n", 'import torch\n\nDEVICES = ("tpu",)\n'),
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project with little data and the new files."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("implementations", "reference", "benchmarks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("conftest.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    random = np.random.default_rng(0)
+    pixels, labels = random.integers(0, 256, (410, 20)).astype(np.uint8), random.integers(0, 10, 410)
+    np.savez(folder / "own.npz", x_train=pixels[:400], y_train=labels[:400], x_valid=pixels[400:], y_valid=labels[400:])
+    return folder
+
+
+def bench(project, *arguments, module="pytest", **environment):
+    """The benchmark's process, ended: its exit status and what it printed, in 120 columns."""
+    return subprocess.run(
+        [sys.executable, "-m", module, "benchmarks", *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "120", "NN_DATA_DIR": str(project / "data")} | environment,
+    )
+
+
+@pytest.fixture(scope="module")
+def mixed(project):
+    """A run with good and bad implementations together, and the path of what it saved."""
+    for name, text in NEW_FILES.items():
+        (project / "implementations" / f"{name}.py").write_text(text)
+    try:
+        names = " or ".join(["manual_inplace", *NEW_FILES])
+        done = bench(project, "--benchmark-only", "--dataset", "own.npz", "--pairs", "20", "-k", names)
+    finally:
+        for name in NEW_FILES:
+            (project / "implementations" / f"{name}.py").unlink()
+    (path,) = (project / "results").glob("run-*.json")
+    return done, path
+
+
+def test_a_new_file_has_its_row_without_any_other_edit(mixed):
+    done, path = mixed
+    assert re.search(r"^my_idea-cpu +\d+\.\d +\d+\.\d +\d+\.\d\d ", done.stdout, re.MULTILINE)
+    assert re.search(r"^with_prepare-cpu +\d", done.stdout, re.MULTILINE)
+    assert {row["name"] for row in saved.load(path).rows} == {"manual_inplace", "my_idea", "with_prepare"}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("wrong_answer", "refused: the timed problem: the update is off by .* in float32 noise, allowed 10"),
+        ("wrong_on_many_rows", "refused: the timed problem: the update is off by"),
+        ("wrong_later", "refused: the timed problem: the update is off by"),
+        ("wrong_shape", r"refused: the timed problem: returned weight as \(10, 20\)"),
+        ("wrong_device", "refused: the timed problem: returned weight as .* on meta; expected .* on cpu"),
+        ("raises", r"refused: raised OSError: out of ideas \(raises\.py:\d+\)"),
+        ("exits", r"refused: raised SystemExit: 0 \(exits\.py:\d+\)"),
+        ("no_train", "refused: raised AttributeError: .* has no attribute 'train'"),
+        ("broken_syntax", "refused: raised SyntaxError: "),
+        ("broken_import", "refused: raised ModuleNotFoundError: No module named 'no_such_package'"),
+        ("missing_package", "skipped: no_such_package not installed"),
+    ],
+)
+def test_a_row_without_a_time_says_why(name, reason, mixed):
+    done, path = mixed
+    word = reason.partition(":")[0]
+    assert re.search(rf"^{name}-cpu +{word} *$", done.stdout, re.MULTILINE)
+    reasons = dict(saved.load(path).untimed)
+    assert re.match(reason, reasons[f"{name}-cpu"])
+    assert " ".join(f"{name}-cpu {reasons[f'{name}-cpu']}".split()) in " ".join(done.stdout.split())
+
+
+def test_a_wrong_answer_has_no_time_anywhere(mixed):
+    timed = {benchmark["name"] for benchmark in json.loads(mixed[1].read_text())["benchmarks"]}
+    assert timed == {f"test_epoch[{name}-cpu]" for name in ("manual_inplace", "my_idea", "with_prepare")}
+
+
+def test_the_exit_status_tells_of_the_refused(mixed):
+    done, _ = mixed
+    assert done.returncode == 1
+    assert "10 failed, 3 passed, 1 skipped" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_file_for_another_device_is_no_row(mixed):
+    assert "elsewhere" not in mixed[0].stdout
+
+
+def test_everything_fits_120_columns(mixed):
+    summary = mixed[0].stdout.partition("one trainer, many writings")[2]
+    shown = summary.partition("saved: ")[0].partition("short test summary")[0]
+    assert max(map(len, shown.splitlines()[1:])) <= table.WIDTH
+
+
+def test_the_saved_run_gives_the_printed_table(mixed):
+    done, path = mixed
+    assert table.text(saved.load(path)) in done.stdout
+
+
+def test_the_saved_rows_have_what_refuses_an_unfair_comparison(mixed):
+    row = saved.load(mixed[1]).rows[0]
+    assert (row["dataset"], row["rows"], row["batch_size"], row["epochs"], row["device"]) == (
+        "own.npz",
+        400,
+        64,
+        1,
+        "cpu",
+    )
+    assert len(row["own_seconds"]) == len(row["baseline_seconds"]) == len(row["baseline_first"]) == 20
+    assert row["baseline_first"].count(True) == 10
+    assert len(row["dataset_sha256"]) == len(row["source_sha256"]) == 64
+
+
+def test_a_refused_baseline_refuses_its_rows(project):
+    path = project / "implementations" / "bad.py"
+    path.write_text(NEW_FILES["wrong_answer"])
+    try:
+        options = ("--dataset", "own.npz", "--pairs", "8", "--benchmark-json", "out/run.json")
+        done = bench(project, *options, "--benchmark-only", "--baseline", "bad", "-k", "manual_inplace")
+    finally:
+        path.unlink()
+    assert done.returncode == 1
+    assert "refused: its baseline bad has no time: the timed problem: the update is off by" in done.stdout
+
+
+def test_parents_as_baselines_other_settings_and_another_place(project):
+    options = ("--baseline", "parent", "--batch-size", "1000", "--rows", "300", "--epochs", "3", "--torch-threads", "1")
+    place = project / "elsewhere" / "run.json"
+    done = bench(
+        project,
+        "--benchmark-only",
+        *options,
+        "--dataset=own.npz",
+        "--pairs=8",
+        f"--benchmark-json={place}",
+        "-k=manual_outofplace or autograd_inplace",
+    )
+    assert done.returncode == 0, done.stdout
+    rows = {row["name"]: row for row in saved.load(place).rows}
+    assert {name: row["baseline"] for name, row in rows.items()} == {
+        "manual_outofplace": "manual_inplace",
+        "autograd_inplace": "torch_nn",
+    }
+    row = rows["manual_outofplace"]
+    assert (row["rows"], row["batch_size"], row["epochs"], row["steps"], row["threads"]) == (300, 1000, 3, 3, 1)
+    assert f"saved: {place}" in done.stdout
+
+
+def test_without_timing_rows_are_checked_all_the_same(project):
+    path = project / "implementations" / "bad.py"
+    path.write_text(NEW_FILES["wrong_answer"])
+    try:
+        done = bench(project, "--benchmark-disable", "--dataset", "own.npz", "-k", "manual_inplace or bad")
+    finally:
+        path.unlink()
+    assert done.returncode == 1
+    assert "1 failed, 1 passed" in done.stdout
+    assert "bad-cpu refused: the timed problem" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--batch-size", "0"), "--batch-size 0: expected a whole number of at least 1"),
+        (("--dataset", "mnits"), "dataset 'mnits': expected auto, mnist, digits or a file that ends in .npz"),
+        (("--dataset", "own.npz", "--rows", "401"), "--rows 401: own.npz has 400 rows to train on"),
+    ],
+)
+def test_a_bad_option_ends_the_run_at_once_in_one_line(arguments, complaint, project):
+    before = set(project.rglob("run-*.json"))
+    done = bench(project, "--benchmark-only", *arguments)
+    assert done.returncode == 4
+    assert f"ERROR: {complaint}\n" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert set(project.rglob("run-*.json")) == before
+
+
+def test_collecting_needs_no_data_and_saves_nothing(project):
+    before = set(project.rglob("run-*.json"))
+    done = bench(project, "--collect-only", "-q", "--dataset", "gone.npz")
+    assert done.returncode == 0
+    assert "benchmarks/test_epoch.py::test_epoch[autograd_inplace-cpu]" in done.stdout
+    assert set(project.rglob("run-*.json")) == before
+
+
+def test_families_are_selected_by_name(project):
+    done = bench(project, "--collect-only", "-q", "-k", "manual and not inplace")
+    names = re.findall(r"test_epoch\[(\w+)-cpu\]", done.stdout)
+    assert names == ["manual_onehot", "manual_outofplace", "manual_transposed"]

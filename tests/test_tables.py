@@ -1,0 +1,306 @@
+"""What people read: the table, its Markdown, and two runs side by side; and saved runs that are damaged."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import implementations
+from benchmarks import compare, saved, table
+
+ROOT = Path(__file__).parent.parent
+
+
+def row(name="manual_inplace", own=0.1, beside=0.2, **changed):
+    """A saved row with eight pairs of these seconds."""
+    good = {
+        "name": name,
+        "parent": "autograd_inplace",
+        "baseline": "torch_nn",
+        "dataset": "digits",
+        "dataset_origin": "made up",
+        "dataset_sha256": "0123456789abcdef" * 4,
+        "rows": 50_000,
+        "features": 784,
+        "classes": 10,
+        "batch_size": 64,
+        "epochs": 2,
+        "learning_rate": 0.5,
+        "steps": 1564,
+        "dtype": "float32",
+        "device": "cpu",
+        "device_name": "A processor, 2 cores, AVX512",
+        "threads": 2,
+        "system": "Linux",
+        "python": "3.12.1",
+        "torch": "2.13.0",
+        "numpy": "2.4.0",
+        "own_seconds": [own] * 8,
+        "baseline_seconds": [beside] * 8,
+        "baseline_first": [True, False] * 4,
+        "first_call_seconds": 1.5,
+        "error": 1.25,
+        "lines": 12,
+        "source_sha256": "aa",
+        "baseline_first_call_seconds": 2.5,
+        "baseline_error": 1.0,
+        "baseline_lines": 17,
+        "baseline_source_sha256": "bb",
+    }
+    return good | changed
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Saves rows as a run; the path."""
+
+    def save(*rows, untimed=(), name="run.json"):
+        path = tmp_path / name
+        benchmarks = [{"extra_info": row} for row in rows]
+        path.write_text(json.dumps({"benchmarks": benchmarks, "untimed": untimed}))
+        return path
+
+    return save
+
+
+def run(*rows, untimed=()):
+    return saved.Run(list(rows), list(untimed))
+
+
+# --- the table ----------------------------------------------------------------------------------------------
+
+
+def test_a_row_shows_milliseconds_an_epoch_microseconds_a_step_and_the_ratio():
+    cells = table.lines(run(row()).rows)[1]
+    assert cells == ["manual_inplace-cpu", "50.0", "63.9", "2.00", "2.00 to 2.00", "1.50 s", "1.25", "12"]
+
+
+def test_the_reference_has_a_row_and_rows_run_from_slowest_to_fastest():
+    lines = table.lines([row("fast", 0.1), row("slow", 0.4), row("between", 0.3)])
+    assert [line[0] for line in lines] == ["slow-cpu", "between-cpu", "torch_nn-cpu (reference)", "fast-cpu"]
+    assert lines[2] == ["torch_nn-cpu (reference)", "100.0", "127.9", "1", "", "2.50 s", "1.00", "17"]
+
+
+def test_with_parents_as_baselines_each_row_names_its_own():
+    rows = [row("a", baseline="torch_nn"), row("b", baseline="a")]
+    assert table.header(rows)[3:5] == ["baseline", "x baseline"]
+    assert [line[3] for line in table.lines(rows)] == ["torch_nn", "a"]
+
+
+def test_a_row_without_a_time_is_in_the_table_and_its_reason_below():
+    text = table.text(run(row(), untimed=[("bad-cpu", "refused: one step: the update is off")]))
+    assert re.search("^bad-cpu +refused *$", text, re.MULTILINE)
+    assert text.splitlines()[-1] == "bad-cpu refused: one step: the update is off"
+
+
+def test_without_any_time_the_reasons_are_shown_all_the_same():
+    text = table.text(run(untimed=[("bad-cpu", "refused: why")]))
+    assert "bad-cpu refused: why" in text
+
+
+@pytest.mark.parametrize("baseline", ["torch_nn", "parent"])
+def test_the_table_fits_120_columns(baseline):
+    rows = [
+        row(
+            name,
+            1.23456,
+            0.98765,
+            device="cuda",
+            device_name="An accelerator with quite a long name of 80 GB",
+            baseline="torch_nn" if baseline == "torch_nn" else implementations.parent(name) or "torch_nn",
+            dataset_origin="a stand-in; " * 20,
+        )
+        for name in implementations.names()
+    ]
+    text = table.text(run(*rows, untimed=[("bad-cpu", "refused: " + "a long story " * 30)]))
+    assert max(map(len, text.splitlines())) <= table.WIDTH
+
+
+def test_rows_on_two_devices_have_a_reference_each():
+    lines = table.lines([row(), row(device="cuda", own=0.01)])
+    assert {"torch_nn-cpu (reference)", "torch_nn-cuda (reference)"} <= {line[0] for line in lines}
+
+
+def test_markdown_has_facts_table_and_reasons():
+    text = table.markdown(run(row(), untimed=[("bad-cpu", "skipped: numba not installed")]))
+    assert "* dataset: digits (made up), sha256 0123456789ab" in text
+    assert "| manual_inplace-cpu       |     50.0 |    63.9 |" in text
+    assert text.endswith("* `bad-cpu` skipped: numba not installed\n")
+
+
+# --- saved runs ---------------------------------------------------------------------------------------------
+
+
+def damaged_runs():
+    good = json.dumps({"benchmarks": [{"extra_info": row()}], "untimed": []})
+    return {
+        "empty": ("", "empty; was the run interrupted?"),
+        "blank": ("  \n", "empty; was the run interrupted?"),
+        "truncated": (good[:-40], "not JSON, or cut off"),
+        "not JSON": ("<html>", "not JSON, or cut off"),
+        "deeply nested": ("[" * 100_000, "not JSON, or cut off"),
+        "not text": (b"\xff\xfe\x00", "not JSON, not even text"),
+        "a list": ("[]", "not a run of this suite"),
+        "a number": ("3", "not a run of this suite"),
+        "another suite's": ('{"benchmarks": [{"name": "x", "stats": {}}]}', "not a run of this suite"),
+        "no list of untimed rows": ('{"benchmarks": []}', "not a run of this suite"),
+        "a row that is none": ('{"benchmarks": [{"extra_info": 3}], "untimed": []}', "a row without a usable 'name'"),
+        "an empty row": ('{"benchmarks": [{"extra_info": {}}], "untimed": []}', "a row without a usable 'name'"),
+        "a missing field": (good.replace('"error"', '"errors"'), "a row without a usable 'error'"),
+        "a field of another type": (good.replace('"threads": 2', '"threads": "2"'), "a row without a usable 'threads'"),
+        "times that are none": (good.replace("0.1,", '"0.1",', 1), "has times that are not positive numbers"),
+        "negative times": (good.replace("0.1,", "-0.1,", 1), "has times that are not positive numbers"),
+        "a time too few": (good.replace("0.1,", "", 1), "unequal numbers"),
+        "too few pairs": (json.dumps(few_pairs()), "has 3 pairs; an interval needs at least 8"),
+        "no steps": (good.replace('"steps": 1564', '"steps": 0'), "has no epochs or steps"),
+    }
+
+
+def few_pairs():
+    return {"benchmarks": [{"extra_info": row(own_seconds=[1.0] * 3, baseline_seconds=[1.0] * 3)}], "untimed": []}
+
+
+@pytest.mark.parametrize("damage", damaged_runs())
+def test_a_saved_run_that_cannot_be_used_is_refused_in_one_line(damage, tmp_path):
+    content, reason = damaged_runs()[damage]
+    path = tmp_path / "run.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(saved.RunError) as raised:
+        saved.load(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert reason in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_run_that_is_not_there(tmp_path, monkeypatch):
+    with pytest.raises(saved.RunError, match="No such file"):
+        saved.load(tmp_path / "gone.json")
+    monkeypatch.setattr(saved, "RESULTS", tmp_path)
+    with pytest.raises(saved.RunError, match="run `pytest benchmarks --benchmark-only` first"):
+        saved.newest()
+
+
+def test_the_newest_run_is_the_last_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(saved, "RESULTS", tmp_path)
+    for name in ("run-20260102-000000-9.json", "run-20260101-235959-10.json", "other.json"):
+        (tmp_path / name).touch()
+    assert saved.newest().name == "run-20260102-000000-9.json"
+
+
+# --- two runs -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", compare.MUST_AGREE)
+def test_runs_that_differ_are_refused_by_field(field):
+    value = 3 if isinstance(row()[field], (int, float)) else "other"
+    (reason,) = compare.unlike(run(row()), run(row(**{field: value})))
+    assert reason == f"{field} is {row()[field]} in A, {value} in B"
+
+
+def test_rows_on_different_devices_are_not_compared():
+    (reason,) = compare.unlike(run(row()), run(row(device="cuda")))
+    assert reason.startswith("device or rows: A has manual_inplace-cpu; B has manual_inplace-cuda")
+
+
+def test_a_device_that_one_run_lacks_does_not_matter():
+    assert compare.unlike(run(row()), run(row(), row(device="cuda", device_name="An accelerator"))) == []
+
+
+def test_rows_with_different_baselines_are_refused():
+    (reason,) = compare.unlike(run(row()), run(row(baseline="autograd_inplace")))
+    assert reason == "baseline of manual_inplace-cpu is torch_nn in A, autograd_inplace in B"
+
+
+def test_a_row_is_compared_through_its_ratio_not_its_time():
+    twice_as_slow_a_moment = row(own=0.2, beside=0.4)
+    (line,) = compare.lines(run(row()), run(twice_as_slow_a_moment))
+    assert line == ["manual_inplace-cpu", "2.00 (2.00 to 2.00)", "2.00 (2.00 to 2.00)", "1.00", "1.00 to 1.00", ""]
+
+
+def test_rows_of_one_side_and_changed_sources_are_marked():
+    lines = compare.lines(run(row("a"), row("b")), run(row("b", source_sha256="cc", own=0.05), row("c")))
+    assert [line[-1] for line in lines] == ["only in A", "source changed", "only in B"]
+    assert lines[1][3] == "2.00"
+
+
+def test_swapping_the_runs_inverts_the_comparison():
+    a, b = run(row(own=0.1)), run(row(own=0.08))
+    (there,), (back,) = compare.lines(a, b), compare.lines(b, a)
+    assert (there[3], back[3]) == ("1.25", "0.80")
+
+
+# --- the commands -------------------------------------------------------------------------------------------
+
+
+def command(module, *arguments):
+    """The command in a process where torch and numpy cannot be imported: it must not need them."""
+    blocked = "import runpy, sys; sys.modules['torch'] = sys.modules['numpy'] = None; sys.argv = sys.argv[1:]; "
+    start = f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    return subprocess.run(
+        [sys.executable, "-c", blocked + start, module, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_compare_shows_two_like_runs(save):
+    a, b = save(row(), name="a.json"), save(row(torch="2.12.0"), name="b.json")
+    done = command("benchmarks.compare", a, b)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "note: torch is 2.13.0 in A, 2.12.0 in B" in done.stdout
+    assert "NOT COMPARABLE" not in done.stdout
+    assert max(map(len, done.stdout.splitlines()[-3:])) <= table.WIDTH
+
+
+def test_compare_refuses_unlike_runs_and_marks_them_when_forced(save):
+    a, b = save(row(), name="a.json"), save(row(threads=4), name="b.json")
+    done = command("benchmarks.compare", a, b)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "not comparable: threads is 2 in A, 4 in B; --force shows them anyway\n"
+    done = command("benchmarks.compare", a, b, "--force")
+    assert done.returncode == 0
+    assert done.stdout.count("NOT COMPARABLE") == 2
+    assert "manual_inplace-cpu" in done.stdout
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_compare_and_report_refuse_a_damaged_run(content, save, tmp_path):
+    broken = tmp_path / "broken.json"
+    broken.write_text(content)
+    done = command("benchmarks.compare", save(row()), broken)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {broken}: ")
+    assert len(done.stderr.splitlines()) == 1
+    done = command("benchmarks.report", broken)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {broken}: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert not broken.with_suffix(".md").exists()
+
+
+def test_compare_refuses_a_run_without_times(save):
+    done = command("benchmarks.compare", save(row()), save(untimed=[("a", "refused: b")], name="b.json"))
+    assert done.returncode == 2
+    assert done.stderr.endswith("b.json: no row has a time\n")
+
+
+def test_report_prints_the_table_and_saves_it_beside_the_run(save):
+    path = save(row())
+    done = command("benchmarks.report", path)
+    assert done.returncode == 0
+    assert path.with_suffix(".md").read_text() == table.markdown(saved.load(path))
+    assert "| manual_inplace-cpu " in done.stdout
+
+
+def test_the_published_runs_have_their_tables():
+    published = [path for path in (ROOT / "results").glob("*.json") if not path.name.startswith("run-")]
+    assert published
+    for path in published:
+        assert path.with_suffix(".md").read_text() == table.markdown(saved.load(path))
+
+
+def test_the_readme_shows_the_published_table():
+    markdown = (ROOT / "results" / "cpu.md").read_text()
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert "\n".join(rows) in (ROOT / "README.md").read_text()
