@@ -38,14 +38,25 @@ def header(rows):
 
 
 def lines(rows):
-    """The cells of the table, slowest first; where all rows have the reference beside them, it is a row too."""
-    many = len({row["baseline"] for row in rows}) > 1
-    found = [(median(row["own_seconds"]), cells(row, many)) for row in rows]
+    """The cells of the table, slowest first; where all rows have the reference beside them, it is a row too.
+
+    With one baseline for all, rows are ordered by their ratio to it: their times are of different moments.
+    """
+    baselines = {row["baseline"] for row in rows}
+    many = len(baselines) > 1
+    found = [(speed(row, many), cells(row, many)) for row in rows]
     for device in sorted({row["device"] for row in rows}):
         beside = [row for row in rows if row["device"] == device]
-        if {row["baseline"] for row in rows} == {"torch_nn"}:
-            found.append(reference_line(beside))
-    return [line for _, line in sorted(found, key=lambda pair: -pair[0])]
+        if baselines == {"torch_nn"}:
+            found.append(((device, 1), reference_cells(beside)))
+    return [line for _, line in sorted(found, key=lambda pair: pair[0])]
+
+
+def speed(row, many):
+    """What rows are sorted by: the device, then the ratio to the one baseline, or epochs a second if there are many."""
+    if many:
+        return row["device"], row["epochs"] / median(row["own_seconds"])
+    return row["device"], verdict.ratio(row["own_seconds"], row["baseline_seconds"]).median
 
 
 def cells(row, with_baseline):
@@ -63,13 +74,12 @@ def cells(row, with_baseline):
     ]
 
 
-def reference_line(beside):
-    """The reference as a row of its own, from its runs beside all these rows; and its median seconds, to sort by."""
+def reference_cells(beside):
+    """The reference as a row of its own, from its runs beside all these rows."""
     row = beside[0]
-    seconds = median(second for other in beside for second in other["baseline_seconds"])
-    return seconds, [
+    return [
         f"{row['baseline']}-{row['device']} (reference)",
-        *times(seconds, row),
+        *times(median(second for other in beside for second in other["baseline_seconds"]), row),
         "1",
         "",
         f"{row['baseline_first_call_seconds']:.2f} s",

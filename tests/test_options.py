@@ -25,7 +25,9 @@ def settings(**options):
 
 
 def test_the_defaults():
-    assert settings() == conftest.Settings("digits", ("cpu",), 64, None, 1, None, "torch_nn", None, 100)
+    assert settings() == conftest.Settings(
+        "digits", ("cpu",), 64, None, 1, None, "torch_nn", None, conftest.FULL_SECONDS
+    )
 
 
 def test_quick_takes_fewer_rows_unless_told_otherwise():

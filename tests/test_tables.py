@@ -84,6 +84,11 @@ def test_the_reference_has_a_row_and_rows_run_from_slowest_to_fastest():
     assert lines[2] == ["torch_nn-cpu (reference)", "100.0", "127.9", "1", "", "2.50 s", "1.00", "17"]
 
 
+def test_rows_are_sorted_by_their_ratio_not_by_the_speed_of_their_moment():
+    lines = table.lines([row("fast", own=0.3, beside=0.9), row("slow", own=0.2, beside=0.1)])
+    assert [line[0] for line in lines] == ["slow-cpu", "torch_nn-cpu (reference)", "fast-cpu"]
+
+
 def test_with_parents_as_baselines_each_row_names_its_own():
     rows = [row("a", baseline="torch_nn"), row("b", baseline="a")]
     assert table.header(rows)[3:5] == ["baseline", "x baseline"]
