@@ -159,6 +159,20 @@ def test_float64_inside_and_float32_outside_is_right(cases):
     assert equivalence.complaint(SimpleNamespace(train=train), cases) is None
 
 
+@pytest.mark.parametrize("wrong_call", [1, 2])
+def test_of_two_calls_in_a_row_each_is_judged(wrong_call):
+    calls = []
+
+    def train(x, y, weight, bias, batch_size, lr, epochs):
+        calls.append(1)
+        return torch_nn.train(x, y, weight, bias, batch_size, lr * (2 if len(calls) == wrong_call else 1), epochs)
+
+    (case,) = (case for case in equivalence.cases(*few_rows()) if case.name == "called again")
+    finding = equivalence.attempt(SimpleNamespace(train=train), case, "cpu", torch.float32)
+    assert finding.case == "called again"
+    assert "the update is off by" in finding.complaint
+
+
 def test_only_large_logits_may_be_given_up(cases):
     wrong = module(*MISTAKES["learning rate 0.1 % off"])
     wrong.EXPECTED_TO_FAIL = tuple(case.name for case in cases)

@@ -22,6 +22,7 @@ NEW_FILES = {
     "with_prepare": RIGHT.replace(TRAIN, "def prepare(x, y):\n    return x.clone(), y.clone()\n\n\n" + TRAIN),
     "wrong_answer": RIGHT.replace("grad.sum(0)", "grad.mean(0)"),
     "wrong_on_many_rows": RIGHT.replace(TRAIN, TRAIN + "    epochs += len(x) > 350\n"),
+    "wrong_on_few_rows": RIGHT.replace(TRAIN, TRAIN + "    epochs += len(x) < batch_size\n"),
     "wrong_later": RIGHT.replace(
         TRAIN, "CALLS = []\n\n\n" + TRAIN + "    CALLS.append(1)\n    epochs += len(CALLS) > 30\n"
     ),
@@ -89,6 +90,7 @@ def test_a_new_file_has_its_row_without_any_other_edit(mixed):
     [
         ("wrong_answer", "refused: the timed problem: the update is off by .* in float32 noise, allowed 10"),
         ("wrong_on_many_rows", "refused: the timed problem: the update is off by"),
+        ("wrong_on_few_rows", "refused: one row: the update is off by .*; first wrong at batch 1 of 1"),
         ("wrong_later", "refused: the timed problem: the update is off by"),
         ("wrong_shape", r"refused: the timed problem: returned weight as \(10, 20\)"),
         ("wrong_device", "refused: the timed problem: returned weight as .* on meta; expected .* on cpu"),
@@ -117,7 +119,7 @@ def test_a_wrong_answer_has_no_time_anywhere(mixed):
 def test_the_exit_status_tells_of_the_refused(mixed):
     done, _ = mixed
     assert done.returncode == 1
-    assert "10 failed, 3 passed, 1 skipped" in done.stdout
+    assert "11 failed, 3 passed, 1 skipped" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
