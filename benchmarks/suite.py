@@ -27,9 +27,10 @@ class Refused(Exception):
 
 
 class Entrant(NamedTuple):
-    """A trainer that has passed its checks: a function that trains once, and what a row says about it.
+    """A trainer that has passed its checks: a function of weight and bias, and what a row says about it.
 
-    source: its text.  first_call: seconds paid before the first result.  error: in float32 noise.
+    train: trains on the timed rows.  source: its text.  first_call: seconds paid before the first result.
+    error: in float32 noise.
     """
 
     train: callable
@@ -83,19 +84,22 @@ class Suite:
         except Refused as refused:
             raise Refused(f"its baseline {baseline_name} has no time: {refused}") from None
         clock = pairing.clock(device)
-        order = pairing.balanced_order(self.pairs(own, baseline, clock), seed=0)
+        order = pairing.balanced_order(self.pairs(own, baseline, device), seed=0)
+        starts = [self.start(device, shift) for shift in range(1, len(order) + 1)]
+        own_starts, baseline_starts = iter(starts), iter(starts)
         results, baseline_results = [], []
         with equivalence.unchanged_process_state() as changed:
             own_seconds, baseline_seconds = pairing.race(
                 benchmark,
-                lambda: results.append(own.train()),
-                lambda: baseline_results.append(baseline.train()),
+                lambda: results.append(own.train(*next(own_starts))),
+                lambda: baseline_results.append(baseline.train(*next(baseline_starts))),
                 order,
                 clock,
             )
-        # Timed runs are checked as well: a trainer may be right at first and wrong later.
-        errors = [self.checked(result, device, changed) for result in results]
-        baseline_errors = [self.checked(result, device, changed) for result in baseline_results]
+        errors, baseline_errors = (
+            [self.checked(result, device, changed, start) for result, start in zip(found, starts, strict=True)]
+            for found in (results, baseline_results)
+        )
         benchmark.group = self.group(device)
         benchmark.extra_info.update(
             self.facts(device),
@@ -115,9 +119,19 @@ class Suite:
             return implementations.parent(name) or REFERENCE
         return self.settings.baseline
 
-    def pairs(self, own, baseline, clock):
+    def start(self, device, shift=0):
+        """Weight and bias to train from, with shift / 1024 added to every bias.
+
+        Softmax does not see what all classes share, so the update is the same; but every timed run starts from
+        other numbers, and an answer that was kept from an earlier run fits none of them.
+        """
+        problem = self.problem_on(device)
+        return problem.weight, problem.bias + shift / 1024
+
+    def pairs(self, own, baseline, device):
         """How many pairs: as asked for, or as many as the row's share of the time holds; always even."""
-        warm_up = pairing.seconds(own.train, clock) + pairing.seconds(baseline.train, clock)
+        clock = pairing.clock(device)
+        warm_up = sum(pairing.seconds(lambda e=e: e.train(*self.start(device)), clock) for e in (own, baseline))
         affordable = int(self.seconds_per_row / warm_up) // 2 * 2
         return self.settings.pairs or min(max(affordable, verdict.FEWEST_PAIRS), MOST_PAIRS)
 
@@ -134,27 +148,29 @@ class Suite:
             raise Refused(f"{', '.join(missing)} not installed")
         if name != REFERENCE and device not in implementations.devices(name):
             raise Refused(f"does not run on {device}")
-        problem = self.problem_on(device)
-        x, y, *rest = problem
+        x, y, weight, bias, *rest = self.problem_on(device)
         clock = pairing.clock(device)
         with equivalence.unchanged_process_state() as changed:
             start = clock()
             try:
                 module = torch_nn if name == REFERENCE else implementations.load(name)
                 inputs = module.prepare(x, y) if hasattr(module, "prepare") else (x, y)
-                result = module.train(*inputs, *rest)
+                result = module.train(*inputs, weight, bias, *rest)
             except (Exception, SystemExit) as raised:
                 raise Refused(f"raised {equivalence.described(raised)}") from None
             first_call = clock() - start
-        error = self.checked(result, device, changed)
+        error = self.checked(result, device, changed, (weight, bias))
         complaint = equivalence.complaint(module, self.cases, device)
         if complaint:
             raise Refused(complaint)
-        return Entrant(lambda: module.train(*inputs, *rest), inspect.getsource(module), first_call, error)
+        source = inspect.getsource(torch_nn) if name == REFERENCE else implementations.source(name)
+        return Entrant(lambda *start: module.train(*inputs, *start, *rest), source, first_call, error)
 
-    def checked(self, result, device, changed):
-        """The error of an answer to the timed problem, in float32 noise. Raises Refused."""
-        complaint, error = equivalence.answer(self.timed_case, result, self.problem_on(device), changed)
+    def checked(self, result, device, changed, start):
+        """The error of an answer to the timed problem from this start, in float32 noise. Raises Refused."""
+        given = self.problem_on(device)._replace(weight=start[0], bias=start[1])
+        case = self.timed_case._replace(problem=self.timed_case.problem._replace(bias=start[1].cpu()))
+        complaint, error = equivalence.answer(case, result, given, changed)
         if complaint:
             raise Refused(f"the timed problem: {complaint}")
         return error

@@ -27,7 +27,7 @@ def load(name):
 
 def source(name):
     """The text of the file."""
-    return (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    return (FOLDER / f"{name}.py").read_text(encoding="utf-8-sig", errors="replace")
 
 
 def first_line(name):
@@ -53,7 +53,7 @@ def requires(name):
 
 def missing_packages(name):
     """Those of `requires` that are not installed."""
-    return [package for package in requires(name) if importlib.util.find_spec(package) is None]
+    return [package for package in requires(name) if importlib.util.find_spec(package.partition(".")[0]) is None]
 
 
 def lines_of_code(text):
@@ -78,10 +78,10 @@ def lines_of_code(text):
 
 
 def _tree(name):
-    """The syntax tree of the file; an empty one where it cannot be parsed: `load` will say why."""
+    """The syntax tree of the file; an empty one where it cannot be read or parsed: `load` will say why."""
     try:
         return ast.parse(source(name))
-    except (SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError):
         return ast.Module([], [])
 
 
@@ -90,11 +90,12 @@ def _docstring(name):
 
 
 def _constant(name, constant, default):
-    """The literal value of a module-level assignment, or the default."""
+    """The strings of a module-level assignment, one alone as well as a tuple; or the default."""
     for node in _tree(name).body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == constant for t in node.targets):
             try:
-                return ast.literal_eval(node.value)
+                value = ast.literal_eval(node.value)
             except ValueError:
                 return default
+            return (value,) if isinstance(value, str) else tuple(value)
     return default

@@ -31,9 +31,9 @@ def listing():
 
 
 def ancestry(name):
-    """The names from the root of the tree down to this one."""
+    """The names from the root of the tree down to this one; a parent without a file is left out."""
     line = [name]
-    while (parent := implementations.parent(line[0])) and parent not in line:
+    while (parent := implementations.parent(line[0])) in implementations.names() and parent not in line:
         line.insert(0, parent)
     return line
 

@@ -9,6 +9,7 @@ only threshold, for everybody.
 import math
 import pickle
 import random
+import time
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
@@ -301,6 +302,7 @@ SHARED = {
         lambda state: np.random.set_state(pickle.loads(state)),
     ),
     "Python's random state": (random.getstate, random.setstate),
+    "the clock": (lambda: time.perf_counter, lambda clock: setattr(time, "perf_counter", clock)),
 }
 
 

@@ -32,8 +32,10 @@ def test_the_list_is_a_tree_with_first_lines():
 
 
 def test_the_ancestry_ends_where_parents_go_round(monkeypatch):
-    monkeypatch.setattr(implementations, "parent", {"a": "b", "b": "c", "c": "a"}.get)
+    monkeypatch.setattr(implementations, "names", lambda: ["a", "b", "c", "orphan"])
+    monkeypatch.setattr(implementations, "parent", {"a": "b", "b": "c", "c": "a", "orphan": "nobody"}.get)
     assert command.ancestry("a") == ["c", "b", "a"]
+    assert command.ancestry("orphan") == ["orphan"]
 
 
 def test_the_diff_shows_what_changed_and_in_colour_if_asked():

@@ -74,6 +74,7 @@ MISTAKES = {
     "random state used": (MANUAL, LOOP, "    torch.rand(1)\n" + LOOP),
     "gradient mode left off": (MANUAL, LOOP, "    torch.set_grad_enabled(False)\n" + LOOP),
     "matmul precision lowered": (MANUAL, LOOP, '    torch.set_float32_matmul_precision("medium")\n' + LOOP),
+    "clock replaced": (MANUAL, LOOP, "    import time\n    time.perf_counter = lambda: 0.0\n" + LOOP),
     "weight transposed": (MANUAL, "return weight, bias", "return weight.T, bias"),
     "float64 returned": (MANUAL, "return weight, bias", "return weight.double(), bias.double()"),
     "list returned": (MANUAL, "return weight, bias", "return [weight, bias]"),

@@ -108,6 +108,12 @@ def test_what_a_file_says_of_itself(folder):
     assert implementations.missing_packages("idea") == ["no_such_package"]
 
 
+def test_a_single_name_needs_no_tuple_and_a_submodule_is_looked_for_by_its_package(folder):
+    (folder / "idea.py").write_text('DEVICES = "cuda"\nREQUIRES = "no_such.package"\n', encoding="utf-8-sig")
+    assert implementations.devices("idea") == ("cuda",)
+    assert implementations.missing_packages("idea") == ["no_such.package"]
+
+
 @pytest.mark.parametrize("text", ["", "def train(:\n", "DEVICES = devices()\n", "\0"])
 def test_a_file_that_says_nothing_or_is_broken_is_listed_all_the_same(folder, text):
     (folder / "idea.py").write_text(text)

@@ -42,7 +42,7 @@ def device(monkeypatch):
     """A fake CUDA device, the time of this process with it."""
     device = AsynchronousDevice()
     monkeypatch.setattr(torch.cuda, "synchronize", device.synchronize)
-    monkeypatch.setattr(pairing.time, "perf_counter", lambda: device.now)
+    monkeypatch.setattr(pairing, "perf_counter", lambda: device.now)
     return device
 
 

@@ -26,6 +26,13 @@ NEW_FILES = {
     "wrong_later": RIGHT.replace(
         TRAIN, "CALLS = []\n\n\n" + TRAIN + "    CALLS.append(1)\n    epochs += len(CALLS) > 30\n"
     ),
+    "remembers": RIGHT.replace(
+        TRAIN,
+        "import pickle\n\nSEEN = {}\n\n\ndef train(*given):\n    key = pickle.dumps([getattr(t, 'tolist', lambda: t)() "
+        "for t in (given[0], given[1], given[2], *given[4:])])\n"
+        "    if key not in SEEN:\n        SEEN[key] = solve(*given)\n    return SEEN[key]\n\n\n"
+        + TRAIN.replace("train", "solve"),
+    ),
     "wrong_shape": RIGHT.replace("return weight, bias", "return weight.T, bias"),
     "wrong_device": RIGHT.replace("return weight, bias", "return weight.to('meta'), bias"),
     "raises": RIGHT.replace(TRAIN, TRAIN + "    raise OSError('out of\\nideas')\n"),
@@ -92,6 +99,7 @@ def test_a_new_file_has_its_row_without_any_other_edit(mixed):
         ("wrong_on_many_rows", "refused: the timed problem: the update is off by"),
         ("wrong_on_few_rows", "refused: one row: the update is off by .*; first wrong at batch 1 of 1"),
         ("wrong_later", "refused: the timed problem: the update is off by"),
+        ("remembers", "refused: the timed problem: the update is off by"),
         ("wrong_shape", r"refused: the timed problem: returned weight as \(10, 20\)"),
         ("wrong_device", "refused: the timed problem: returned weight as .* on meta; expected .* on cpu"),
         ("raises", r"refused: raised OSError: out of ideas \(raises\.py:\d+\)"),
@@ -119,7 +127,7 @@ def test_a_wrong_answer_has_no_time_anywhere(mixed):
 def test_the_exit_status_tells_of_the_refused(mixed):
     done, _ = mixed
     assert done.returncode == 1
-    assert "11 failed, 3 passed, 1 skipped" in done.stdout
+    assert "12 failed, 3 passed, 1 skipped" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
