@@ -101,6 +101,8 @@ def checked_devices(device):
 
 def check_writable(path):
     """Raises pytest.UsageError where a run could not be saved, before it is measured."""
+    if path.is_dir():
+        raise pytest.UsageError(f"cannot save to {path}: it is a folder; name a file with --benchmark-json FILE")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):

@@ -79,6 +79,11 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(
         conftest.check_writable(tmp_path / "file" / "run.json")
 
 
+def test_a_folder_is_no_place_for_a_run(tmp_path):
+    with pytest.raises(pytest.UsageError, match=r"cannot save to .*: it is a folder"):
+        conftest.check_writable(tmp_path)
+
+
 def test_a_folder_for_results_is_made(tmp_path):
     conftest.check_writable(tmp_path / "results" / "run.json")
     assert list((tmp_path / "results").iterdir()) == []
