@@ -7,7 +7,7 @@ that neither profits from its place.
 
 import gc
 import random
-from time import perf_counter  # bound here: nobody can put another clock in its place
+from time import perf_counter, process_time, sleep  # bound here: nobody can put another clock in its place
 
 
 def clock(device):
@@ -34,8 +34,22 @@ def balanced_order(pairs, seed):
     return order
 
 
+def wait_for_idle_threads():
+    """Returns when this process has not computed for a millisecond, at the latest after a tenth of a second.
+
+    Threads of OpenMP and BLAS go on spinning for a while after their last work, ready for more; they would take a
+    core from whatever is timed next.
+    """
+    for _ in range(100):
+        before = process_time()
+        sleep(0.001)
+        if process_time() - before < 0.0002:
+            return
+
+
 def seconds(function, clock):
-    """How long one call takes, with the garbage collector kept out of it."""
+    """How long one call takes from an idle process on, with the garbage collector kept out of it."""
+    wait_for_idle_threads()
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -62,6 +76,7 @@ def race(benchmark, function, baseline, order, clock):
         baseline_first = next(places)
         if baseline_first:
             baseline_seconds.append(seconds(baseline, clock))
+        wait_for_idle_threads()
 
     def after():
         if not baseline_first:

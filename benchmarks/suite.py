@@ -148,14 +148,14 @@ class Suite:
             raise Refused(f"{', '.join(missing)} not installed")
         if name != REFERENCE and device not in implementations.devices(name):
             raise Refused(f"does not run on {device}")
-        x, y, weight, bias, *rest = self.problem_on(device)
+        x, y, weight, bias, batch_size, *rest = self.problem_on(device)
         clock = pairing.clock(device)
         with equivalence.unchanged_process_state() as changed:
             start = clock()
             try:
                 module = torch_nn if name == REFERENCE else implementations.load(name)
-                inputs = module.prepare(x, y) if hasattr(module, "prepare") else (x, y)
-                result = module.train(*inputs, weight, bias, *rest)
+                inputs = module.prepare(x, y, batch_size) if hasattr(module, "prepare") else (x, y)
+                result = module.train(*inputs, weight, bias, batch_size, *rest)
             except (Exception, SystemExit) as raised:
                 raise Refused(f"raised {equivalence.described(raised)}") from None
             first_call = clock() - start
@@ -164,7 +164,7 @@ class Suite:
         if complaint:
             raise Refused(complaint)
         source = inspect.getsource(torch_nn) if name == REFERENCE else implementations.source(name)
-        return Entrant(lambda *start: module.train(*inputs, *start, *rest), source, first_call, error)
+        return Entrant(lambda *start: module.train(*inputs, *start, batch_size, *rest), source, first_call, error)
 
     def checked(self, result, device, changed, start):
         """The error of an answer to the timed problem from this start, in float32 noise. Raises Refused."""

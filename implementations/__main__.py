@@ -78,7 +78,7 @@ def watch(name, dataset, device, epochs):
     batch = problem.first_rows(problem.batch_size)
     print(f"first batch, before training: {scores(batch.x, batch.y, batch.weight, batch.bias)}")
     weight, bias = problem.weight, problem.bias
-    train, inputs = ready(name, problem.x, problem.y)
+    train, inputs = ready(name, problem.x, problem.y, problem.batch_size)
     # no bar where nobody watches it: disable=None looks for a terminal
     for epoch in tqdm(range(1, epochs + 1), unit="epoch", leave=False, disable=None):
         begin = time.perf_counter()
@@ -89,10 +89,10 @@ def watch(name, dataset, device, epochs):
         tqdm.write(f"validation, after epoch {epoch}: {scores(*valid, weight, bias)}, trained in {seconds:.3f} s")
 
 
-def ready(name, x, y):
+def ready(name, x, y, batch_size):
     """The `train` of an implementation, and what it takes for x and y."""
     module = implementations.load(name)
-    return module.train, module.prepare(x, y) if hasattr(module, "prepare") else (x, y)
+    return module.train, module.prepare(x, y, batch_size) if hasattr(module, "prepare") else (x, y)
 
 
 def scores(x, y, weight, bias):

@@ -142,7 +142,7 @@ def run(implementation, problem):
     """Prepares and trains: the trained weight and bias."""
     x, y, *rest = problem
     prepare = getattr(implementation, "prepare", None)
-    inputs = prepare(x, y) if prepare else (x, y)
+    inputs = prepare(x, y, problem.batch_size) if prepare else (x, y)
     return implementation.train(*inputs, *rest)
 
 

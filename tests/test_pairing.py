@@ -2,6 +2,8 @@
 
 import gc
 from itertools import count
+from threading import Event, Thread
+from time import process_time
 
 import pytest
 import torch
@@ -123,3 +125,28 @@ def test_the_garbage_collector_rests_while_time_is_taken_and_is_set_back(enabled
         assert gc.isenabled() == enabled
     finally:
         gc.enable()
+
+
+def test_nothing_is_timed_while_other_threads_compute(make_race):
+    busy = Event()
+
+    def leave_a_thread_spinning():
+        end = process_time() + 0.02
+        busy.set()
+
+        def spin():
+            while process_time() < end:
+                pass
+            busy.clear()
+
+        Thread(target=spin).start()
+
+    seen = []
+    for order in ([True, True], [False, False]):
+        make_race(
+            lambda: (seen.append(busy.is_set()), leave_a_thread_spinning()),
+            lambda: (seen.append(busy.is_set()), leave_a_thread_spinning()),
+            order,
+            pairing.clock("cpu"),
+        )
+    assert seen == [False] * 8

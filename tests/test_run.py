@@ -19,7 +19,9 @@ RIGHT = (ROOT / "implementations" / "manual_inplace.py").read_text()
 TRAIN = "def train(x, y, weight, bias, batch_size, lr, epochs):\n"
 NEW_FILES = {
     "my_idea": RIGHT[RIGHT.index("import torch") :],
-    "with_prepare": RIGHT.replace(TRAIN, "def prepare(x, y):\n    return x.clone(), y.clone()\n\n\n" + TRAIN),
+    "with_prepare": RIGHT.replace(
+        TRAIN, "def prepare(x, y, batch_size):\n    return x.clone(), y.clone()\n\n\n" + TRAIN
+    ),
     "wrong_answer": RIGHT.replace("grad.sum(0)", "grad.mean(0)"),
     "wrong_on_many_rows": RIGHT.replace(TRAIN, TRAIN + "    epochs += len(x) > 350\n"),
     "wrong_on_few_rows": RIGHT.replace(TRAIN, TRAIN + "    epochs += len(x) < batch_size\n"),
