@@ -7,7 +7,10 @@ that neither profits from its place.
 
 import gc
 import random
-from time import perf_counter, process_time, sleep  # bound here: nobody can put another clock in its place
+from glob import glob
+from os.path import exists
+from threading import get_native_id
+from time import perf_counter, sleep  # bound here: nobody can put another clock in its place
 
 
 def clock(device):
@@ -35,16 +38,36 @@ def balanced_order(pairs, seed):
 
 
 def wait_for_idle_threads():
-    """Returns when this process has not computed for a millisecond, at the latest after a tenth of a second.
+    """Returns when no other thread of this process is computing, at the latest after a fifth of a second.
 
     Threads of OpenMP and BLAS go on spinning for a while after their last work, ready for more; they would take a
     core from whatever is timed next.
     """
-    for _ in range(100):
-        before = process_time()
-        sleep(0.001)
-        if process_time() - before < 0.0002:
+    for _ in range(200):
+        if not other_threads_running():
             return
+        sleep(0.001)
+
+
+def other_threads_running():
+    """Whether another thread of this process is on a core now; without Linux's /proc that is not known: True.
+
+    The process's CPU clock would not do: it learns of other cores' work only every few milliseconds.
+    """
+    own = str(get_native_id())
+    tasks = [task for task in glob("/proc/self/task/*/stat") if task.split("/")[-2] != own]
+    if not tasks and not exists("/proc/self/task"):
+        return True
+    return any(state(task) == "R" for task in tasks)
+
+
+def state(task):
+    """The state of a thread by its file under /proc (proc_pid_stat(5)): "R" running, "S" sleeping; "" if it ended."""
+    try:
+        with open(task) as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def seconds(function, clock):
