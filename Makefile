@@ -9,9 +9,9 @@ bench: .venv/installed
 test: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/pytest tests -W error
+	.venv/bin/pytest tests -W error -W 'ignore:`torch.jit:DeprecationWarning'
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --editable '.[dev]'
+	.venv/bin/python -m pip install --editable '.[dev,jax]'
 	touch $@

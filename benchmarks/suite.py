@@ -143,7 +143,7 @@ class Suite:
     @functools.cache  # noqa: B019
     def entrant(self, name, device):
         """Loads, prepares and trains once, the first call; then checks. Raises Refused."""
-        missing = [] if name == REFERENCE else implementations.missing_packages(name)
+        missing = [] if name == REFERENCE else implementations.missing(name)
         if missing:
             raise Refused(f"{', '.join(missing)} not installed")
         if name != REFERENCE and device not in implementations.devices(name):
@@ -222,6 +222,8 @@ def cpu_name():
 
 
 def limit_threads(threads):
-    """Gives torch's pool and NumPy's BLAS the same number of threads, for the rest of the process."""
+    """Gives torch's pool, NumPy's BLAS and what is loaded later as many threads, for the rest of the process."""
     torch.set_num_threads(threads)
     threadpool_limits(threads)
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NPROC"):
+        os.environ[variable] = str(threads)  # NPROC: JAX

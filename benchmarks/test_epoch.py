@@ -20,7 +20,7 @@ def pytest_generate_tests(metafunc):
 
 def test_epoch(name, device, suite, benchmark):
     benchmark.has_error = True  # until every check is passed: a wrong answer has no time
-    missing = implementations.missing_packages(name)
+    missing = implementations.missing(name)
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed")
     suite.measure(name, device, benchmark)

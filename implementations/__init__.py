@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import io
 import re
+import shutil
 import tokenize
 from pathlib import Path
 
@@ -51,9 +52,24 @@ def requires(name):
     return _constant(name, "REQUIRES", ())
 
 
+def programs(name):
+    """The programs it calls: its PROGRAMS."""
+    return _constant(name, "PROGRAMS", ())
+
+
 def missing_packages(name):
     """Those of `requires` that are not installed."""
     return [package for package in requires(name) if importlib.util.find_spec(package.partition(".")[0]) is None]
+
+
+def missing_programs(name):
+    """Those of `programs` that are not on the PATH."""
+    return [program for program in programs(name) if shutil.which(program) is None]
+
+
+def missing(name):
+    """All that it needs and this machine lacks."""
+    return missing_packages(name) + missing_programs(name)
 
 
 def lines_of_code(text):

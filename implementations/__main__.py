@@ -110,9 +110,10 @@ def check(name, device):
         raise Refusal(f"no implementation {name!r}; there are {', '.join(implementations.names())}")
     if device not in implementations.devices(name):
         raise Refusal(f"{name} runs on {', '.join(implementations.devices(name))} only, not on {device}")
-    missing = implementations.missing_packages(name)
-    if missing:
-        raise Refusal(f"{name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
+    if packages := implementations.missing_packages(name):
+        raise Refusal(f"{name} needs {', '.join(packages)}: pip install {' '.join(packages)}")
+    if programs := implementations.missing_programs(name):
+        raise Refusal(f"{name} needs the program {', '.join(programs)}: install it with your system's packages")
 
 
 def count(text):

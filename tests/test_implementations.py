@@ -10,7 +10,8 @@ import implementations
 from reference import equivalence
 from reference.problem import Problem, initial_parameters
 
-NAMES = implementations.names()
+NAMES = [name for name in implementations.names() if not implementations.missing(name)]
+FLOAT32_ONLY = {"jax_scan", "native_dense", "native_sparse"}
 
 
 def random_problem(rows, features, classes, batch_size, epochs):
@@ -30,10 +31,14 @@ def random_problem(rows, features, classes, batch_size, epochs):
 @pytest.mark.parametrize("name", NAMES)
 def test_other_shapes(name, shape, dtype):
     case = equivalence.solved("another shape", random_problem(*shape))
-    assert equivalence.judged(implementations.load(name), case, dtype=dtype).complaint is None
+    complaint = equivalence.judged(implementations.load(name), case, dtype=dtype).complaint
+    if dtype == torch.float64 and name in FLOAT32_ONLY:
+        assert complaint.startswith(f"raised TypeError: {name} computes in float32, and x is torch.float64")
+    else:
+        assert complaint is None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(set(NAMES) - FLOAT32_ONLY))
 def test_float64_is_computed_in_float64(name):
     problem = random_problem(200, 50, 10, 64, 1)
     case = equivalence.solved("float64", problem)
@@ -60,7 +65,9 @@ def test_the_parents_form_one_tree():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_is_understood_on_one_screen(name):
     text = implementations.source(name)
-    assert len(text.splitlines()) <= 60
+    below_the_docstring = len(text.splitlines()) - ast.parse(text).body[0].end_lineno
+    calls_c = (implementations.FOLDER / f"{name}.c").exists()  # and so compiles it and finds its place
+    assert below_the_docstring <= (110 if calls_c else 75)
     assert implementations.first_line(name).endswith(".")
 
 
@@ -112,6 +119,11 @@ def test_a_single_name_needs_no_tuple_and_a_submodule_is_looked_for_by_its_packa
     (folder / "idea.py").write_text('DEVICES = "cuda"\nREQUIRES = "no_such.package"\n', encoding="utf-8-sig")
     assert implementations.devices("idea") == ("cuda",)
     assert implementations.missing_packages("idea") == ["no_such.package"]
+
+
+def test_a_program_that_is_missing(folder):
+    (folder / "idea.py").write_text('PROGRAMS = ("sh", "no_such_program")\n')
+    assert implementations.missing("idea") == implementations.missing_programs("idea") == ["no_such_program"]
 
 
 @pytest.mark.parametrize("text", ["", "def train(:\n", "DEVICES = devices()\n", "\0"])
