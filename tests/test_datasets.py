@@ -5,7 +5,6 @@ import hashlib
 import io
 import os
 import pickle
-import resource
 import signal
 import struct
 import subprocess
@@ -215,10 +214,10 @@ def program(server):
     )
 
 
-def start(source, **options):
+def start(source):
     """The source running in another process."""
     pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", source], cwd=ROOT, stdout=pipe, stderr=pipe, text=True, **options)
+    return subprocess.Popen([sys.executable, "-c", source], cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
 
 
 def test_two_processes_at_once(server, tmp_path):
@@ -239,13 +238,12 @@ def test_killed_in_the_middle_of_a_download(server, mirrors, tmp_path):
     assert datasets.load("mnist").name == "mnist"
 
 
-def small_files():
-    """Runs in a child process: no file may grow beyond 4 KB, as on a disk that is full."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+# In that process no file may grow beyond 4 KB, as on a disk that is full.
+SMALL_FILES = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
 
 
 def test_a_full_disk(server, tmp_path):
-    process = start(program(server), preexec_fn=small_files)
+    process = start(SMALL_FILES + program(server))
     _, complaint = process.communicate(timeout=120)
     assert process.returncode == 1
     assert complaint.splitlines()[-1].startswith(f"error: cannot write to {tmp_path / 'cache' / 'mnist'}: ")

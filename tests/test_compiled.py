@@ -1,0 +1,196 @@
+"""The implementations that are compiled on first use: by Numba, torch.compile, and a C compiler."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import implementations
+from reference import equivalence
+from reference.problem import Problem, initial_parameters
+
+ROOT = Path(__file__).parent.parent
+NATIVE = [name for name in implementations.names() if "cc" in implementations.programs(name)]
+
+needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+
+
+def small_problem(rows=150, features=40, batch_size=64):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(256, (rows, features), generator=generator) / 256
+    y = torch.randint(10, (rows,), generator=generator)
+    return Problem(x, y, *initial_parameters(features, 10), batch_size=batch_size)
+
+
+@pytest.fixture(scope="module")
+def case():
+    return equivalence.solved("a small problem", small_problem())
+
+
+@pytest.fixture
+def native(request, tmp_path, monkeypatch):
+    """The module of a native implementation with an empty cache, forgotten afterwards."""
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    module = implementations.load(request.param)
+    monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
+    module.library.cache_clear()
+    yield module
+    module.library.cache_clear()
+
+
+def is_right(module, case):
+    return equivalence.judged(module, case).complaint is None
+
+
+@pytest.mark.parametrize("native", NATIVE, indirect=True)
+def test_a_source_is_compiled_once(native, case, monkeypatch):
+    assert is_right(native, case)
+    (file,) = native.CACHE.iterdir()
+    native.library.cache_clear()
+    ran = []
+    output = native.output
+    monkeypatch.setattr(native, "output", lambda *command: ran.append(command) or output(*command))
+    assert is_right(native, case)
+    assert list(native.CACHE.iterdir()) == [file]
+    assert all("-o" not in command for command in ran)
+
+
+@pytest.mark.parametrize("native", NATIVE, indirect=True)
+def test_where_there_can_be_no_cache_it_is_compiled_all_the_same(native, case):
+    native.CACHE.write_text("a file where the folder should be")
+    assert is_right(native, case)
+    assert native.CACHE.read_text() == "a file where the folder should be"
+
+
+@pytest.mark.parametrize("native", NATIVE, indirect=True)
+def test_a_damaged_file_in_the_cache_is_not_used(native, case):
+    assert is_right(native, case)
+    (file,) = native.CACHE.iterdir()
+    # a new file under the old name: the old one is still mapped into this process
+    file.unlink()
+    file.write_bytes(b"\x7fELF and no more")
+    native.library.cache_clear()
+    assert is_right(native, case)
+
+
+@pytest.mark.parametrize("native", NATIVE, indirect=True)
+def test_another_cpu_or_compiler_gets_a_file_of_its_own(native, case, tmp_path, monkeypatch):
+    assert is_right(native, case)
+    real = shutil.which("cc")
+    (tmp_path / "bin").mkdir()
+    fake = tmp_path / "bin" / "cc"
+    fake.write_text(f'#!/bin/sh\nexec {real} "$@" -DTHE_MACROS_OF_ANOTHER_CPU\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
+    native.library.cache_clear()
+    assert is_right(native, case)
+    assert len(list(native.CACHE.iterdir())) == 2
+
+
+@pytest.mark.parametrize("native", NATIVE, indirect=True)
+def test_a_compiler_that_fails_is_named(native, case, tmp_path, monkeypatch):
+    (tmp_path / "cc").write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
+    (tmp_path / "cc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    complaint = equivalence.judged(native, case).complaint
+    assert complaint.startswith("raised RuntimeError: the C compiler failed: cc ")
+    assert "out of order" in complaint
+
+
+@needs_cc
+@pytest.mark.parametrize("name", NATIVE)
+def test_two_processes_may_compile_at_once(name, tmp_path):
+    code = (
+        "import sys; import implementations; from reference import equivalence; from tests.test_compiled import *;"
+        f"sys.exit(equivalence.judged(implementations.load({name!r}), "
+        "equivalence.solved('', small_problem())).complaint)"
+    )
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    assert [(process.communicate()[1].decode(), process.returncode) for process in processes] == [("", 0)] * 2
+    assert len(list((tmp_path / "one-trainer").iterdir())) == 1
+
+
+@needs_cc
+@pytest.mark.parametrize("threads", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("name", NATIVE)
+def test_any_number_of_threads_gives_the_same(name, threads, case):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert is_right(implementations.load(name), case)
+    finally:
+        torch.set_num_threads(before)
+
+
+@needs_cc
+@pytest.mark.parametrize("name", NATIVE)
+def test_vectors_of_eight_are_right_too(name, case, monkeypatch):
+    module = implementations.load(name)
+    monkeypatch.setattr(module, "LANES", 8)
+    assert is_right(module, case)
+
+
+@pytest.mark.parametrize("name", [name for name in implementations.names() if not implementations.missing(name)])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_what_is_not_finite_stays_so(name, value):
+    problem = small_problem()
+    weight = problem.weight.clone()
+    weight[3, 4] = value
+    trained, _ = equivalence.run(implementations.load(name), problem._replace(weight=weight))
+    assert trained.isnan().any()
+
+
+@pytest.mark.parametrize("name", [name for name in implementations.names() if not implementations.missing(name)])
+def test_a_batch_far_larger_than_the_data_takes_no_memory(name):
+    case = equivalence.solved("one batch", small_problem(batch_size=2**31 - 1))
+    assert is_right(implementations.load(name), case)
+
+
+@pytest.mark.skipif(bool(implementations.missing("compile_step")), reason="no C++ compiler")
+def test_other_batch_lengths_compile_nothing_new():
+    from torch._dynamo.utils import counters
+
+    module = implementations.load("compile_step")
+    for batch_size in (64, 48, 32):
+        equivalence.run(module, small_problem(batch_size=batch_size))
+    compiled = counters["stats"]["unique_graphs"]
+    assert compiled
+    for batch_size in (5, 9, 17, 33, 40, 50, 63, 65, 70, 100, 148):  # none leaves a single row
+        equivalence.run(module, small_problem(batch_size=batch_size))
+    assert counters["stats"]["unique_graphs"] == compiled
+
+
+THREADS = """
+import sys, time
+import implementations
+from benchmarks.suite import limit_threads
+from tests.test_compiled import small_problem
+limit_threads(1)
+name = sys.argv[1]
+problem = small_problem(rows=6400, features=784)
+module = implementations.load(name)
+x, y, *rest = problem
+inputs = module.prepare(x, y, problem.batch_size) if hasattr(module, "prepare") else (x, y)
+module.train(*inputs, *rest)
+wall, cpu = time.perf_counter(), time.process_time()
+while time.perf_counter() - wall < 0.3:
+    module.train(*inputs, *rest)
+print((time.process_time() - cpu) / (time.perf_counter() - wall))
+"""
+
+
+@pytest.mark.parametrize("name", [name for name in implementations.names() if not implementations.missing(name)])
+def test_no_row_uses_more_threads_than_it_was_given(name):
+    done = subprocess.run([sys.executable, "-c", THREADS, name], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1.2
