@@ -17,12 +17,16 @@ QUICK_ROWS = 10_000
 
 
 class Settings(NamedTuple):
-    """The options of a run, checked. budget: seconds for all timed pairs together."""
+    """The options of a run, checked.
+
+    batch_sizes, rows: every combination is a timed problem; None stands for all rows.
+    budget: seconds for all timed pairs together.
+    """
 
     dataset: str
     devices: tuple
-    batch_size: int
-    rows: int | None
+    batch_sizes: tuple
+    rows: tuple
     epochs: int
     pairs: int | None
     baseline: str
@@ -34,8 +38,8 @@ def pytest_addoption(parser):
     group = parser.getgroup("one trainer, many writings")
     group.addoption("--dataset", default="auto", help="auto (mnist, else digits), mnist, digits or FILE.npz")
     group.addoption("--device", default="auto", help="auto (all there are), cpu or cuda")
-    group.addoption("--batch-size", default="64", help="rows a step (64)")
-    group.addoption("--rows", help=f"rows an epoch (all; {QUICK_ROWS} with --quick)")
+    group.addoption("--batch-size", default="64", help="rows a step (64); several as 16,64,256: a row each")
+    group.addoption("--rows", help=f"rows an epoch (all; {QUICK_ROWS} with --quick); also several")
     group.addoption("--epochs", default="1", help="epochs a run (1)")
     group.addoption("--pairs", help="timed pairs a row, even and at least 8 (as many as the time holds)")
     group.addoption("--baseline", default="torch_nn", help="torch_nn, parent, or the name of an implementation")
@@ -59,11 +63,11 @@ def checked_settings(option):
 
     def integer(name, least=1):
         value = getattr(option, name)
-        if value is None:
-            return None
-        if not value.isascii() or not value.isdigit() or not least <= int(value) < 2**31:
-            raise pytest.UsageError(f"--{name.replace('_', '-')} {value}: expected a whole number of at least {least}")
-        return int(value)
+        return None if value is None else checked_integer(f"--{name.replace('_', '-')}", value, least)
+
+    def integers(name):
+        value = getattr(option, name)
+        return None if value is None else checked_integers(f"--{name.replace('_', '-')}", value)
 
     pairs = integer("pairs", verdict.FEWEST_PAIRS)
     if pairs and pairs % 2:
@@ -74,14 +78,30 @@ def checked_settings(option):
     return Settings(
         dataset=option.dataset,
         devices=checked_devices(option.device),
-        batch_size=integer("batch_size"),
-        rows=integer("rows") or (QUICK_ROWS if option.quick else None),
+        batch_sizes=integers("batch_size"),
+        rows=integers("rows") or (QUICK_ROWS if option.quick else None,),
         epochs=integer("epochs"),
         pairs=pairs,
         baseline=option.baseline,
         threads=integer("torch_threads"),
         budget=QUICK_SECONDS if option.quick else FULL_SECONDS,
     )
+
+
+def checked_integer(name, value, least):
+    """The value of an option as a number. Raises pytest.UsageError."""
+    if not value.isascii() or not value.isdigit() or not least <= int(value) < 2**31:
+        raise pytest.UsageError(f"{name} {value}: expected a whole number of at least {least}")
+    return int(value)
+
+
+def checked_integers(name, value):
+    """The values of an option that takes several, with commas between them. Raises pytest.UsageError."""
+    numbers = tuple(checked_integer(name, part, least=1) for part in value.split(","))
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise pytest.UsageError(f"{name} {value}: {number} is there twice; name each number once")
+    return numbers
 
 
 def checked_devices(device):
@@ -117,10 +137,10 @@ def pytest_collection_finish(session):
     """Loads the data and solves the problem once there are rows to run, so that a bad option ends the run here."""
     rows = [item for item in session.items if "suite" in item.fixturenames]
     if rows and not session.config.option.collectonly:
-        session.config.suite = made_suite(session.config, len(rows))
+        session.config.suite = made_suite(session.config, [item.callspec.params for item in rows])
 
 
-def made_suite(config, row_count):
+def made_suite(config, rows):
     """The Suite of this run; says which data it took, and what will not run. Raises pytest.UsageError."""
     from benchmarks.suite import Suite
     from reference import datasets, equivalence
@@ -132,7 +152,8 @@ def made_suite(config, row_count):
         say(table.wrapped(f"dataset {data.name}: {data.origin}"))
         if config.option.device == "auto" and "cuda" not in settings.devices:
             say("device cpu: torch sees no CUDA device here, so the rows on cuda are not run")
-        return Suite(settings, data, row_count)
+        sizes = dict.fromkeys((row["rows"], row["batch_size"]) for row in rows)
+        return Suite(settings, data, sizes, len(rows))
     except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -44,25 +44,30 @@ def differences(a, b, fields):
 
 def unlike(a, b):
     """Why the runs cannot be compared: a list of lines, empty if they can."""
-    rows_a, rows_b = by_id(a), by_id(b)
+    rows_a, rows_b = by_id(a, b)
     common = sorted(rows_a.keys() & rows_b.keys())
     if not common:
         return [f"device or rows: A has {', '.join(rows_a)}; B has {', '.join(rows_b)}; no row is in both"]
-    return differences(a, b, MUST_AGREE) + [
+    in_id = table.varying(a.rows) + table.varying(b.rows)
+    return differences(a, b, [field for field in MUST_AGREE if field not in in_id]) + [
         f"baseline of {name} is {rows_a[name]['baseline']} in A, {rows_b[name]['baseline']} in B"
         for name in common
         if rows_a[name]["baseline"] != rows_b[name]["baseline"]
     ]
 
 
-def by_id(run):
-    """The rows by the ids of their tests."""
-    return {table.row_id(row): row for row in run.rows}
+def by_id(*runs):
+    """The rows of each run by their ids, with batch size and number of rows where these vary in any run."""
+    several = {field for run in runs for field in table.varying(run.rows)}
+    return [
+        {table.row_id(row["name"], row["device"], **{field: row[field] for field in several}): row for row in run.rows}
+        for run in runs
+    ]
 
 
 def lines(a, b):
     """The cells of the comparison, one line for each row of either run."""
-    rows_a, rows_b = by_id(a), by_id(b)
+    rows_a, rows_b = by_id(a, b)
     return [cells(name, rows_a.get(name), rows_b.get(name)) for name in sorted(rows_a.keys() | rows_b.keys())]
 
 

@@ -34,6 +34,9 @@ FIELDS = {
     "python": TEXT,
     "torch": TEXT,
     "numpy": TEXT,
+    "bytes_per_second": NUMBER,
+    "flops_per_second": NUMBER,
+    "floor_seconds": NUMBER,
     "own_seconds": list,
     "baseline_seconds": list,
     "first_call_seconds": NUMBER,
@@ -104,5 +107,7 @@ def check_row(path, row):
         raise RunError(
             f"{path}: row {row['name']} has {pairs} pairs; an interval needs at least {verdict.FEWEST_PAIRS}"
         )
-    if min(row["epochs"], row["steps"]) < 1:
-        raise RunError(f"{path}: row {row['name']} has no epochs or steps")
+    if min(row["epochs"], row["steps"], row["rows"], row["batch_size"]) < 1:
+        raise RunError(f"{path}: row {row['name']} has no epochs, steps, rows or batches")
+    if not row["floor_seconds"] > 0:
+        raise RunError(f"{path}: row {row['name']} has a floor of {row['floor_seconds']} seconds, expected more than 0")

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 import implementations
 from benchmarks import pairing, verdict
+from benchmarks.floor import floor
 from reference import equivalence, torch_nn
 from reference.datasets import CLASSES
 from reference.problem import Problem, initial_parameters
@@ -49,43 +50,74 @@ class Entrant(NamedTuple):
 
 
 class Suite:
-    """One run: its problem, the answer to it, and the checker's problems.
+    """One run: its data, the checker's problems and the timed ones, one for each number of rows and batch size.
 
     Raises ValueError where the settings do not fit the data, and equivalence.Unjudgeable.
     """
 
-    def __init__(self, settings, data, row_count):
-        rows = settings.rows or len(data.x_train)
-        if rows > len(data.x_train):
-            raise ValueError(f"--rows {rows}: {data.name} has {len(data.x_train)} rows to train on")
+    def __init__(self, settings, data, sizes, row_count):
+        """sizes: pairs of a number of rows, None for all, and a batch size.  row_count: of the table."""
         if settings.threads:
             limit_threads(settings.threads)
-        x, y = data.x_train[:rows], data.y_train[:rows]
-        parameters = initial_parameters(x.shape[1], CLASSES)
-        problem = Problem(x, y, *parameters, batch_size=settings.batch_size, epochs=settings.epochs)
         self.settings = settings
         self.data = data
-        self.seconds_per_row = settings.budget / row_count
-        self.timed_case = equivalence.solved("the timed problem", problem)
-        self.cases = equivalence.cases(x, y, CLASSES)
         self.sha256 = data.sha256
+        self.seconds_per_row = settings.budget / row_count
+        self.timed_cases = {size: self.timed_case(*size) for size in sizes}
+        self.cases = equivalence.cases(data.x_train, data.y_train, CLASSES)
 
-    def measure(self, name, device, benchmark):
+    def timed_case(self, rows, batch_size):
+        """A timed problem with its answer. Raises ValueError and equivalence.Unjudgeable."""
+        x, y = self.data.x_train[:rows], self.data.y_train[:rows]
+        if rows and rows > len(x):
+            raise ValueError(f"--rows {rows}: {self.data.name} has {len(x)} rows to train on")
+        parameters = initial_parameters(x.shape[1], CLASSES)
+        problem = Problem(x, y, *parameters, batch_size=batch_size, epochs=self.settings.epochs)
+        return equivalence.solved(f"the timed problem ({len(x)} rows, batch {batch_size})", problem)
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - one at a time: what rows prepare from their problem is large
+    def on(self, device, rows, batch_size):
+        """The Contest on one of the timed problems."""
+        return Contest(self, self.timed_cases[rows, batch_size], device)
+
+    @functools.cache  # noqa: B019 - a suite lives as long as the run
+    def complaint(self, name, device):
+        """What the checker's problems find wrong with an implementation, or None."""
+        return equivalence.complaint(module(name), self.cases, device)
+
+    def baseline_of(self, name):
+        """The name of what this implementation is paired with; the root's parent is the reference."""
+        if self.settings.baseline == "parent":
+            return implementations.parent(name) or REFERENCE
+        return self.settings.baseline
+
+
+class Contest:
+    """One timed problem on one device, and who has passed the checks on it."""
+
+    def __init__(self, suite, timed_case, device):
+        self.suite = suite
+        self.timed_case = timed_case
+        self.device = device
+        self.problem = timed_case.problem.to(device)
+        self.clock = pairing.clock(device)
+        self.entrants = {}
+
+    def measure(self, name, benchmark):
         """Fills the benchmark's times and its extra_info with one row. Raises Refused.
 
         With --benchmark-disable it checks and does not time.
         """
-        own = self.entrant(name, device)
+        own = self.entrant(name)
         if benchmark.disabled:
             return
-        baseline_name = self.baseline_of(name)
+        baseline_name = self.suite.baseline_of(name)
         try:
-            baseline = self.entrant(baseline_name, device)
+            baseline = self.entrant(baseline_name)
         except Refused as refused:
             raise Refused(f"its baseline {baseline_name} has no time: {refused}") from None
-        clock = pairing.clock(device)
-        order = pairing.balanced_order(self.pairs(own, baseline, device), seed=0)
-        starts = [self.start(device, shift) for shift in range(1, len(order) + 1)]
+        order = pairing.balanced_order(self.pairs(own, baseline), seed=0)
+        starts = [self.start(shift) for shift in range(1, len(order) + 1)]
         own_starts, baseline_starts = iter(starts), iter(starts)
         results, baseline_results = [], []
         with equivalence.unchanged_process_state() as changed:
@@ -94,15 +126,15 @@ class Suite:
                 lambda: results.append(own.train(*next(own_starts))),
                 lambda: baseline_results.append(baseline.train(*next(baseline_starts))),
                 order,
-                clock,
+                self.clock,
             )
         errors, baseline_errors = (
-            [self.checked(result, device, changed, start) for result, start in zip(found, starts, strict=True)]
+            [self.checked(result, changed, start) for result, start in zip(found, starts, strict=True)]
             for found in (results, baseline_results)
         )
-        benchmark.group = self.group(device)
+        benchmark.group = self.group()
         benchmark.extra_info.update(
-            self.facts(device),
+            self.facts(),
             name=name,
             parent=implementations.parent(name),
             baseline=baseline_name,
@@ -113,97 +145,101 @@ class Suite:
             **baseline._replace(error=max(baseline_errors)).facts("baseline_"),
         )
 
-    def baseline_of(self, name):
-        """The name of what this implementation is paired with; the root's parent is the reference."""
-        if self.settings.baseline == "parent":
-            return implementations.parent(name) or REFERENCE
-        return self.settings.baseline
-
-    def start(self, device, shift=0):
+    def start(self, shift=0):
         """Weight and bias to train from, with shift / 1024 added to every bias.
 
         Softmax does not see what all classes share, so the update is the same; but every timed run starts from
         other numbers, and an answer that was kept from an earlier run fits none of them.
         """
-        problem = self.problem_on(device)
-        return problem.weight, problem.bias + shift / 1024
+        return self.problem.weight, self.problem.bias + shift / 1024
 
-    def pairs(self, own, baseline, device):
+    def pairs(self, own, baseline):
         """How many pairs: as asked for, or as many as the row's share of the time holds; always even."""
-        clock = pairing.clock(device)
-        warm_up = sum(pairing.seconds(lambda e=e: e.train(*self.start(device)), clock) for e in (own, baseline))
-        affordable = int(self.seconds_per_row / warm_up) // 2 * 2
-        return self.settings.pairs or min(max(affordable, verdict.FEWEST_PAIRS), MOST_PAIRS)
+        warm_up = sum(pairing.seconds(lambda e=e: e.train(*self.start()), self.clock) for e in (own, baseline))
+        affordable = int(self.suite.seconds_per_row / warm_up) // 2 * 2
+        return self.suite.settings.pairs or min(max(affordable, verdict.FEWEST_PAIRS), MOST_PAIRS)
 
-    @functools.cache  # noqa: B019 - a suite lives as long as the run
-    def problem_on(self, device):
-        """The timed problem on a device."""
-        return self.timed_case.problem.to(device)
+    def entrant(self, name):
+        """The Entrant of this name. Raises Refused."""
+        if name not in self.entrants:
+            self.entrants[name] = self.admitted(name)
+        return self.entrants[name]
 
-    @functools.cache  # noqa: B019
-    def entrant(self, name, device):
+    def admitted(self, name):
         """Loads, prepares and trains once, the first call; then checks. Raises Refused."""
         missing = [] if name == REFERENCE else implementations.missing(name)
         if missing:
             raise Refused(f"{', '.join(missing)} not installed")
-        if name != REFERENCE and device not in implementations.devices(name):
-            raise Refused(f"does not run on {device}")
-        x, y, weight, bias, batch_size, *rest = self.problem_on(device)
-        clock = pairing.clock(device)
-        with equivalence.unchanged_process_state() as changed:
-            start = clock()
-            try:
-                module = torch_nn if name == REFERENCE else implementations.load(name)
-                inputs = module.prepare(x, y, batch_size) if hasattr(module, "prepare") else (x, y)
-                result = module.train(*inputs, weight, bias, batch_size, *rest)
-            except (Exception, SystemExit) as raised:
-                raise Refused(f"raised {equivalence.described(raised)}") from None
-            first_call = clock() - start
-        error = self.checked(result, device, changed, (weight, bias))
-        complaint = equivalence.complaint(module, self.cases, device)
+        if name != REFERENCE and self.device not in implementations.devices(name):
+            raise Refused(f"does not run on {self.device}")
+        x, y, weight, bias, batch_size, *rest = self.problem
+        start = self.clock()
+        try:
+            with equivalence.unchanged_process_state():  # JAX draws a random number when it is imported
+                trainer = module(name)
+            with equivalence.unchanged_process_state() as changed:
+                inputs = trainer.prepare(x, y, batch_size) if hasattr(trainer, "prepare") else (x, y)
+                result = trainer.train(*inputs, weight, bias, batch_size, *rest)
+        except (Exception, SystemExit) as raised:
+            raise Refused(f"raised {equivalence.described(raised)}") from None
+        first_call = self.clock() - start
+        error = self.checked(result, changed, (weight, bias))
+        complaint = self.suite.complaint(name, self.device)
         if complaint:
             raise Refused(complaint)
         source = inspect.getsource(torch_nn) if name == REFERENCE else implementations.source(name)
-        return Entrant(lambda *start: module.train(*inputs, *start, batch_size, *rest), source, first_call, error)
+        return Entrant(lambda *start: trainer.train(*inputs, *start, batch_size, *rest), source, first_call, error)
 
-    def checked(self, result, device, changed, start):
+    def checked(self, result, changed, start):
         """The error of an answer to the timed problem from this start, in float32 noise. Raises Refused."""
-        given = self.problem_on(device)._replace(weight=start[0], bias=start[1])
+        given = self.problem._replace(weight=start[0], bias=start[1])
         case = self.timed_case._replace(problem=self.timed_case.problem._replace(bias=start[1].cpu()))
         complaint, error = equivalence.answer(case, result, given, changed)
         if complaint:
             raise Refused(f"the timed problem: {complaint}")
         return error
 
-    def facts(self, device):
+    @functools.cached_property
+    def floor(self):
+        """The Floor of the timed problem."""
+        return floor(self.problem)
+
+    def facts(self):
         """What every row carries, so that an unfair comparison can be refused: plain strings and numbers."""
-        problem = self.timed_case.problem
         return {
-            "dataset": self.data.name,
-            "dataset_origin": self.data.origin,
-            "dataset_sha256": self.sha256,
-            "rows": len(problem.x),
-            "features": problem.x.shape[1],
+            "dataset": self.suite.data.name,
+            "dataset_origin": self.suite.data.origin,
+            "dataset_sha256": self.suite.sha256,
+            "rows": len(self.problem.x),
+            "features": self.problem.x.shape[1],
             "classes": CLASSES,
-            "batch_size": problem.batch_size,
-            "epochs": problem.epochs,
-            "learning_rate": problem.lr,
-            "steps": problem.steps,
+            "batch_size": self.problem.batch_size,
+            "epochs": self.problem.epochs,
+            "learning_rate": self.problem.lr,
+            "steps": self.problem.steps,
             "dtype": "float32",
-            "device": device,
-            "device_name": device_name(device),
+            "device": self.device,
+            "device_name": device_name(self.device),
             "threads": torch.get_num_threads(),
             "system": platform.system(),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
+            "bytes_per_second": self.floor.bytes_per_second,
+            "flops_per_second": self.floor.flops_per_second,
+            "floor_seconds": self.floor.seconds,
         }
 
-    def group(self, device):
+    def group(self):
         """The group of a row in pytest-benchmark's own tables: rows that answer one question in one place."""
-        facts = self.facts(device)
+        facts = self.facts()
         words = ("dataset_sha256", "rows", "batch_size", "epochs", "device_name", "threads")
         return ", ".join(f"{word} {str(facts[word])[:24]}" for word in words)
+
+
+def module(name):
+    """The module of an implementation or of the reference."""
+    return torch_nn if name == REFERENCE else implementations.load(name)
 
 
 def device_name(device):

@@ -1,5 +1,6 @@
 """A run as one table, for the terminal and for Markdown. Needs neither torch nor numpy."""
 
+import math
 import textwrap
 from statistics import median
 
@@ -13,102 +14,162 @@ tabulate.MIN_PADDING = 0  # no blanks around a header that is wider than its col
 
 def facts(rows):
     """What was measured and where, as pairs of a word and a line: dataset, problem, machine, versions, pairs."""
-    row = rows[0]
+    row = max(rows, key=lambda row: row["rows"])
     pairs = sorted({len(other["own_seconds"]) for other in rows})
     count = f"{pairs[0]} to {pairs[-1]}" if len(pairs) > 1 else f"{pairs[0]}"
     devices = "; ".join(sorted({other["device_name"] for other in rows}))
+    several = varying(rows)
+    steps = "" if several else f": {row['steps']} steps"
     return [
         ("dataset", f"{row['dataset']} ({row['dataset_origin']}), sha256 {row['dataset_sha256'][:12]}"),
         (
             "problem",
-            f"{row['rows']} rows of {row['features']}, {row['classes']} classes, batch {row['batch_size']}, learning "
-            f"rate {row['learning_rate']:g}, epochs {row['epochs']}: {row['steps']} steps in {row['dtype']}",
+            f"{values(rows, 'rows')} rows of {row['features']}, {row['classes']} classes, batch "
+            f"{values(rows, 'batch_size')}, learning rate {row['learning_rate']:g}, epochs {row['epochs']}{steps} in "
+            f"{row['dtype']}",
         ),
         ("machine", f"{devices}; {row['threads']} threads; {row['system']}"),
+        ("floor", "; ".join(floors(rows))),
         ("versions", f"python {row['python']}, torch {row['torch']}, numpy {row['numpy']}"),
         ("pairs", f"{count} a row; the interval holds the true median in 99 % of runs"),
     ]
 
 
+def floors(rows):
+    """For each device what was measured of it on the largest problem, and the floor that follows."""
+    for device in sorted({row["device"] for row in rows}):
+        row = max((row for row in rows if row["device"] == device), key=lambda row: row["rows"])
+        yield (
+            f"{device} reads {row['bytes_per_second'] / 1e9:.3g} GB/s and computes "
+            f"{row['flops_per_second'] / 1e9:.3g} GFLOP/s, so {row['rows']} rows take at least "
+            f"{row['floor_seconds'] / row['epochs'] * 1e3:.3g} ms/epoch in dense float32"
+        )
+
+
+def varying(rows):
+    """Which of batch_size and rows differ between the rows: these get a column."""
+    return [field for field in ("batch_size", "rows") if len({row[field] for row in rows}) > 1]
+
+
+def values(rows, field):
+    """All values of a field, as text."""
+    return ", ".join(str(value) for value in sorted({row[field] for row in rows}))
+
+
 def header(rows):
-    """The columns' names. With one baseline for all, it is in the header; else it has a column."""
+    """The columns' names. With one baseline for all, it is in the header; else it has a column.
+
+    Where rows are of several problems, columns that belong to a file, not to a problem, make place for these.
+    """
     baselines = {row["baseline"] for row in rows}
-    beside = [f"x {baselines.pop()}"] if len(baselines) == 1 else ["baseline", "x baseline"]
-    return ["name", "ms/epoch", "us/step", *beside, "99 % interval", "first call", "error", "lines"]
+    several = varying(rows)
+    return [
+        "name",
+        *("batch" if field == "batch_size" else field for field in several),
+        "ms/epoch",
+        *(["us/step"] if len(baselines) == 1 else []),
+        "x floor",
+        *([f"x {baselines.pop()}"] if len(baselines) == 1 else ["baseline", "x baseline"]),
+        "99 % interval",
+        *([] if several else ["first call"]),
+        "error",
+        *([] if several else ["lines"]),
+    ]
 
 
 def lines(rows):
-    """The cells of the table, slowest first; where all rows have the reference beside them, it is a row too.
+    """The cells of the table, as dicts by column, slowest first; the reference is a row too if all have it beside them.
 
     With one baseline for all, rows are ordered by their ratio to it: their times are of different moments.
     """
     baselines = {row["baseline"] for row in rows}
     many = len(baselines) > 1
-    found = [(speed(row, many), cells(row, many)) for row in rows]
-    for device in sorted({row["device"] for row in rows}):
-        beside = [row for row in rows if row["device"] == device]
+    found = [(place(row) + (speed(row, many),), cells(row)) for row in rows]
+    for where in sorted({place(row) for row in rows}):
+        beside = [row for row in rows if place(row) == where]
         if baselines == {"torch_nn"}:
-            found.append(((device, 1), reference_cells(beside)))
+            found.append(((*where, 1), reference_cells(beside)))
     return [line for _, line in sorted(found, key=lambda pair: pair[0])]
 
 
+def place(row):
+    """The device and the problem: rows of one place stand together."""
+    return row["device"], row["rows"], row["batch_size"]
+
+
 def speed(row, many):
-    """What rows are sorted by: the device, then the ratio to the one baseline, or epochs a second if there are many."""
+    """What rows of one place are sorted by: the ratio to the one baseline, or epochs a second if there are many."""
     if many:
-        return row["device"], row["epochs"] / median(row["own_seconds"])
-    return row["device"], verdict.ratio(row["own_seconds"], row["baseline_seconds"]).median
+        return row["epochs"] / median(row["own_seconds"])
+    return verdict.ratio(row["own_seconds"], row["baseline_seconds"]).median
 
 
-def cells(row, with_baseline):
-    """One row of the table as text."""
+def cells(row):
+    """One row of the table as text, by column."""
     ratio = verdict.ratio(row["own_seconds"], row["baseline_seconds"])
-    return [
-        row_id(row),
-        *times(median(row["own_seconds"]), row),
-        *([row["baseline"]] if with_baseline else []),
-        f"{ratio.median:.2f}",
-        f"{ratio.low:.2f} to {ratio.high:.2f}",
-        f"{row['first_call_seconds']:.2f} s",
-        f"{row['error']:.2f}",
-        str(row["lines"]),
-    ]
+    return {
+        "name": row_id(row["name"], row["device"]),
+        **problem_cells(row),
+        **time_cells(median(row["own_seconds"]), row),
+        "baseline": row["baseline"],
+        f"x {row['baseline']}": f"{ratio.median:.2f}",
+        "x baseline": f"{ratio.median:.2f}",
+        "99 % interval": f"{ratio.low:.2f} to {ratio.high:.2f}",
+        "first call": f"{row['first_call_seconds']:.2f} s",
+        "error": f"{row['error']:.2f}",
+        "lines": str(row["lines"]),
+    }
 
 
 def reference_cells(beside):
     """The reference as a row of its own, from its runs beside all these rows."""
     row = beside[0]
-    return [
-        f"{row['baseline']}-{row['device']} (reference)",
-        *times(median(second for other in beside for second in other["baseline_seconds"]), row),
-        "1",
-        "",
-        f"{row['baseline_first_call_seconds']:.2f} s",
-        f"{max(other['baseline_error'] for other in beside):.2f}",
-        str(row["baseline_lines"]),
-    ]
+    return {
+        "name": f"{row_id(row['baseline'], row['device'])} (reference)",
+        **problem_cells(row),
+        **time_cells(median(second for other in beside for second in other["baseline_seconds"]), row),
+        f"x {row['baseline']}": "1",
+        "first call": f"{row['baseline_first_call_seconds']:.2f} s",
+        "error": f"{max(other['baseline_error'] for other in beside):.2f}",
+        "lines": str(row["baseline_lines"]),
+    }
 
 
-def times(seconds, row):
-    """Milliseconds an epoch and microseconds a step of a run that took so many seconds."""
-    return [f"{seconds / row['epochs'] * 1e3:.1f}", f"{seconds / row['steps'] * 1e6:.1f}"]
+def problem_cells(row):
+    """What may vary between the problems of a run."""
+    return {"batch": str(row["batch_size"]), "rows": str(row["rows"])}
 
 
-def row_id(row):
-    """The id of the row's test."""
-    return f"{row['name']}-{row['device']}"
+def time_cells(seconds, row):
+    """Milliseconds an epoch, microseconds a step, and multiples of the floor, of a run that took so many seconds."""
+    milliseconds = seconds / row["epochs"] * 1e3
+    return {
+        "ms/epoch": f"{milliseconds:.{1 if milliseconds >= 10 else 2}f}",
+        "us/step": f"{seconds / row['steps'] * 1e6:.1f}",
+        "x floor": three_digits(seconds / row["floor_seconds"]),
+    }
 
 
-def untimed_lines(untimed, columns):
-    """Rows without a time: the word in place of the first figure, the rest blank."""
-    return [[name, reason.partition(":")[0]] + [""] * (columns - 2) for name, reason in untimed]
+def three_digits(value):
+    """A positive number with three significant digits or, from 1000 on, all before the point."""
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
+
+
+def row_id(name, device, batch_size=None, rows=None):
+    """The id of a row; batch size and number of rows are part of it where they vary."""
+    batch = f"-batch{batch_size}" if batch_size else ""
+    return f"{name}-{device}{batch}" + (f"-rows{rows}" if rows else "")
 
 
 def grid(run, style):
-    """The table itself in one of tabulate's styles."""
+    """The table itself in one of tabulate's styles; rows without a time have a word in place of the first figure."""
     columns = header(run.rows) if run.rows else ["name", "ms/epoch"]
-    cells = lines(run.rows) + untimed_lines(run.untimed, len(columns))
+    untimed = [{"name": name, "ms/epoch": reason.partition(":")[0]} for name, reason in run.untimed]
+    if varying(run.rows):  # their ids are too long for a column; they stand below the table
+        untimed = []
+    found = [[line.get(column, "") for column in columns] for line in lines(run.rows) + untimed]
     align = ["left"] + ["right"] * (len(columns) - 1)
-    return tabulate.tabulate(cells, columns, tablefmt=style, disable_numparse=True, colalign=align)
+    return tabulate.tabulate(found, columns, tablefmt=style, disable_numparse=True, colalign=align)
 
 
 def text(run):

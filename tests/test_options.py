@@ -26,14 +26,19 @@ def settings(**options):
 
 def test_the_defaults():
     assert settings() == conftest.Settings(
-        "digits", ("cpu",), 64, None, 1, None, "torch_nn", None, conftest.FULL_SECONDS
+        "digits", ("cpu",), (64,), (None,), 1, None, "torch_nn", None, conftest.FULL_SECONDS
     )
 
 
 def test_quick_takes_fewer_rows_unless_told_otherwise():
-    assert settings(quick=True).rows == 10_000
-    assert settings(quick=True, rows="77").rows == 77
+    assert settings(quick=True).rows == (10_000,)
+    assert settings(quick=True, rows="77").rows == (77,)
     assert settings(quick=True).budget < settings().budget
+
+
+def test_lists():
+    assert settings(batch_size="16,64", rows="1000,50000").batch_sizes == (16, 64)
+    assert settings(batch_size="16,64", rows="1000,50000", quick=True).rows == (1000, 50_000)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,10 @@ def test_quick_takes_fewer_rows_unless_told_otherwise():
         ({"batch_size": "٣"}, "--batch-size ٣: expected a whole number of at least 1"),
         ({"rows": "0"}, "--rows 0: expected a whole number of at least 1"),
         ({"rows": ""}, "--rows : expected a whole number of at least 1"),
+        ({"batch_size": "16,"}, "--batch-size : expected a whole number of at least 1"),
+        ({"batch_size": "16, 64"}, "--batch-size  64: expected a whole number of at least 1"),
+        ({"rows": "100,0"}, "--rows 0: expected a whole number of at least 1"),
+        ({"rows": "100,99,100"}, "--rows 100,99,100: 100 is there twice; name each number once"),
         ({"epochs": "0"}, "--epochs 0: expected a whole number of at least 1"),
         ({"epochs": "9" * 30}, f"--epochs {'9' * 30}: expected a whole number of at least 1"),
         ({"pairs": "6"}, "--pairs 6: expected a whole number of at least 8"),

@@ -23,6 +23,7 @@ NEW_FILES = {
         TRAIN, "def prepare(x, y, batch_size):\n    return x.clone(), y.clone()\n\n\n" + TRAIN
     ),
     "wrong_answer": RIGHT.replace("grad.sum(0)", "grad.mean(0)"),
+    "draws_when_imported": "import numpy as np\n\nnp.random.rand()\n" + RIGHT,
     "wrong_on_many_rows": RIGHT.replace(TRAIN, TRAIN + "    epochs += len(x) > 350\n"),
     "wrong_on_few_rows": RIGHT.replace(TRAIN, TRAIN + "    epochs += len(x) < batch_size\n"),
     "wrong_later": RIGHT.replace(
@@ -89,9 +90,14 @@ def mixed(project):
 
 def test_a_new_file_has_its_row_without_any_other_edit(mixed):
     done, path = mixed
-    assert re.search(r"^my_idea-cpu +\d+\.\d +\d+\.\d +\d+\.\d\d ", done.stdout, re.MULTILINE)
+    assert re.search(r"^my_idea-cpu +\d+\.\d+ +\d+\.\d +[\d.]+ +\d+\.\d\d ", done.stdout, re.MULTILINE)
     assert re.search(r"^with_prepare-cpu +\d", done.stdout, re.MULTILINE)
-    assert {row["name"] for row in saved.load(path).rows} == {"manual_inplace", "my_idea", "with_prepare"}
+    assert {row["name"] for row in saved.load(path).rows} == {
+        "manual_inplace",
+        "my_idea",
+        "with_prepare",
+        "draws_when_imported",
+    }
 
 
 @pytest.mark.parametrize(
@@ -129,7 +135,7 @@ def test_a_wrong_answer_has_no_time_anywhere(mixed):
 def test_the_exit_status_tells_of_the_refused(mixed):
     done, _ = mixed
     assert done.returncode == 1
-    assert "12 failed, 3 passed, 1 skipped" in done.stdout
+    assert "12 failed, 4 passed, 1 skipped" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -197,6 +203,44 @@ def test_parents_as_baselines_other_settings_and_another_place(project):
     assert f"saved: {place}" in done.stdout
 
 
+def test_lists_give_one_row_for_each_combination(project):
+    place = project / "elsewhere" / "lists.json"
+    lists = ("--batch-size", "16,500", "--rows", "100,400", "--dataset", "own.npz", "--pairs", "8")
+    options = (
+        "--benchmark-only",
+        *lists,
+        f"--benchmark-json={place}",
+        "-k",
+        "numpy_loop or (manual_inplace and batch16-)",
+    )
+    done = bench(project, *options)
+    assert done.returncode == 0, done.stdout
+    rows = saved.load(place).rows
+    assert {(row["name"], row["rows"], row["batch_size"], row["steps"]) for row in rows} == {
+        ("numpy_loop", 100, 16, 7),
+        ("numpy_loop", 100, 500, 1),
+        ("numpy_loop", 400, 16, 25),
+        ("numpy_loop", 400, 500, 1),
+        ("manual_inplace", 100, 16, 7),
+        ("manual_inplace", 400, 16, 25),
+    }
+    assert len({row["dataset_sha256"] for row in rows}) == 1
+    assert re.search(r"^torch_nn-cpu \(reference\) +500 +400 ", done.stdout, re.MULTILINE)
+
+
+def test_one_wrong_problem_of_several_has_no_time(project):
+    path = project / "implementations" / "bad.py"
+    path.write_text(NEW_FILES["wrong_on_many_rows"])
+    try:
+        lists = ("--rows", "100,400", "--dataset", "own.npz", "--pairs", "8", "--benchmark-json", "out/run.json")
+        done = bench(project, "--benchmark-only", *lists, "-k", "bad")
+    finally:
+        path.unlink()
+    assert done.returncode == 1
+    assert "1 failed, 1 passed" in done.stdout
+    assert re.search(r"^bad-cpu-rows400 refused: the timed problem: the update is off", done.stdout, re.MULTILINE)
+
+
 def test_without_timing_rows_are_checked_all_the_same(project):
     path = project / "implementations" / "bad.py"
     path.write_text(NEW_FILES["wrong_answer"])
@@ -214,7 +258,8 @@ def test_without_timing_rows_are_checked_all_the_same(project):
     [
         (("--batch-size", "0"), "--batch-size 0: expected a whole number of at least 1"),
         (("--dataset", "mnits"), "dataset 'mnits': expected auto, mnist, digits or a file that ends in .npz"),
-        (("--dataset", "own.npz", "--rows", "401"), "--rows 401: own.npz has 400 rows to train on"),
+        (("--batch-size", "16,64,16"), "--batch-size 16,64,16: 16 is there twice; name each number once"),
+        (("--dataset", "own.npz", "--rows", "100,401"), "--rows 401: own.npz has 400 rows to train on"),
     ],
 )
 def test_a_bad_option_ends_the_run_at_once_in_one_line(arguments, complaint, project):

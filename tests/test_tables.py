@@ -38,6 +38,9 @@ def row(name="manual_inplace", own=0.1, beside=0.2, **changed):
         "python": "3.12.1",
         "torch": "2.13.0",
         "numpy": "2.4.0",
+        "bytes_per_second": 4e10,
+        "flops_per_second": 2e11,
+        "floor_seconds": 0.016,
         "own_seconds": [own] * 8,
         "baseline_seconds": [beside] * 8,
         "baseline_first": [True, False] * 4,
@@ -73,26 +76,71 @@ def run(*rows, untimed=()):
 # --- the table ----------------------------------------------------------------------------------------------
 
 
-def test_a_row_shows_milliseconds_an_epoch_microseconds_a_step_and_the_ratio():
-    cells = table.lines(run(row()).rows)[1]
-    assert cells == ["manual_inplace-cpu", "50.0", "63.9", "2.00", "2.00 to 2.00", "1.50 s", "1.25", "12"]
+def column(rows, name):
+    return [line.get(name) for line in table.lines(rows)]
+
+
+def test_a_row_shows_its_times_multiples_of_the_floor_and_the_ratio():
+    cells = table.lines([row()])[1]
+    assert [cells[name] for name in table.header([row()])] == [
+        *("manual_inplace-cpu", "50.0", "63.9", "6.25", "2.00", "2.00 to 2.00", "1.50 s", "1.25", "12")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.2, ("100.0", "12.5")), (0.008, ("4.00", "0.500")), (32, ("16000.0", "2000"))]
+)
+def test_times_and_multiples_of_the_floor_keep_enough_digits(seconds, shown):
+    cells = table.lines([row(own=seconds)])
+    assert shown in [(line["ms/epoch"], line["x floor"]) for line in cells]
 
 
 def test_the_reference_has_a_row_and_rows_run_from_slowest_to_fastest():
-    lines = table.lines([row("fast", 0.1), row("slow", 0.4), row("between", 0.3)])
-    assert [line[0] for line in lines] == ["slow-cpu", "between-cpu", "torch_nn-cpu (reference)", "fast-cpu"]
-    assert lines[2] == ["torch_nn-cpu (reference)", "100.0", "127.9", "1", "", "2.50 s", "1.00", "17"]
+    rows = [row("fast", 0.1), row("slow", 0.4), row("between", 0.3)]
+    assert column(rows, "name") == ["slow-cpu", "between-cpu", "torch_nn-cpu (reference)", "fast-cpu"]
+    cells = table.lines(rows)[2]
+    assert [cells.get(name) for name in table.header(rows)] == [
+        *("torch_nn-cpu (reference)", "100.0", "127.9", "12.5", "1", None, "2.50 s", "1.00", "17")
+    ]
 
 
 def test_rows_are_sorted_by_their_ratio_not_by_the_speed_of_their_moment():
-    lines = table.lines([row("fast", own=0.3, beside=0.9), row("slow", own=0.2, beside=0.1)])
-    assert [line[0] for line in lines] == ["slow-cpu", "torch_nn-cpu (reference)", "fast-cpu"]
+    rows = [row("fast", own=0.3, beside=0.9), row("slow", own=0.2, beside=0.1)]
+    assert column(rows, "name") == ["slow-cpu", "torch_nn-cpu (reference)", "fast-cpu"]
 
 
 def test_with_parents_as_baselines_each_row_names_its_own():
     rows = [row("a", baseline="torch_nn"), row("b", baseline="a")]
     assert table.header(rows)[3:5] == ["baseline", "x baseline"]
-    assert [line[3] for line in table.lines(rows)] == ["torch_nn", "a"]
+    assert column(rows, "baseline") == ["torch_nn", "a"]
+    assert column(rows, "x baseline") == ["2.00", "2.00"]
+
+
+def test_what_varies_has_a_column_and_each_problem_its_reference():
+    rows = [row("a"), row("a", batch_size=16, own=0.4), row("a", rows=1000)]
+    assert table.header(rows)[:3] == ["name", "batch", "rows"]
+    assert "first call" not in table.header(rows)
+    cells = [(line["rows"], line["batch"], line["name"]) for line in table.lines(rows)]
+    assert cells == [
+        ("1000", "64", "torch_nn-cpu (reference)"),
+        ("1000", "64", "a-cpu"),
+        ("50000", "16", "a-cpu"),
+        ("50000", "16", "torch_nn-cpu (reference)"),
+        ("50000", "64", "torch_nn-cpu (reference)"),
+        ("50000", "64", "a-cpu"),
+    ]
+    assert table.header([row("a"), row("a", rows=1000)])[:2] == ["name", "rows"]
+
+
+def test_the_facts_name_every_problem_and_the_floor_of_the_largest():
+    rows = [row(batch_size=256, rows=1000, floor_seconds=1e-4), row()]
+    facts = dict(table.facts(rows))
+    assert facts["problem"].startswith("1000, 50000 rows of 784, 10 classes, batch 64, 256, ")
+    assert facts["floor"] == (
+        "cpu reads 40 GB/s and computes 200 GFLOP/s, so 50000 rows take at least 8 ms/epoch in dense float32"
+    )
+    assert "1564 steps" not in facts["problem"]
+    assert "1564 steps" in dict(table.facts([row()]))["problem"]
 
 
 def test_a_row_without_a_time_is_in_the_table_and_its_reason_below():
@@ -106,8 +154,9 @@ def test_without_any_time_the_reasons_are_shown_all_the_same():
     assert "bad-cpu refused: why" in text
 
 
+@pytest.mark.parametrize("rows_of", [[50_000], [1_000, 50_000]])
 @pytest.mark.parametrize("baseline", ["torch_nn", "parent"])
-def test_the_table_fits_120_columns(baseline):
+def test_the_table_fits_120_columns(baseline, rows_of):
     rows = [
         row(
             name,
@@ -117,16 +166,20 @@ def test_the_table_fits_120_columns(baseline):
             device_name="An accelerator with quite a long name of 80 GB",
             baseline="torch_nn" if baseline == "torch_nn" else implementations.parent(name) or "torch_nn",
             dataset_origin="a stand-in; " * 20,
+            rows=count,
+            batch_size=count,
         )
         for name in implementations.names()
+        for count in rows_of
     ]
-    text = table.text(run(*rows, untimed=[("bad-cpu", "refused: " + "a long story " * 30)]))
+    bad = table.row_id("autograd_cross_entropy", "cuda", *(rows_of if len(rows_of) > 1 else ()))
+    text = table.text(run(*rows, untimed=[(bad, "refused: " + "a long story " * 30)]))
     assert max(map(len, text.splitlines())) <= table.WIDTH
 
 
 def test_rows_on_two_devices_have_a_reference_each():
     lines = table.lines([row(), row(device="cuda", own=0.01)])
-    assert {"torch_nn-cpu (reference)", "torch_nn-cuda (reference)"} <= {line[0] for line in lines}
+    assert {"torch_nn-cpu (reference)", "torch_nn-cuda (reference)"} <= {line["name"] for line in lines}
 
 
 def test_markdown_has_facts_table_and_reasons():
@@ -160,7 +213,8 @@ def damaged_runs():
         "negative times": (good.replace("0.1,", "-0.1,", 1), "has times that are not positive numbers"),
         "a time too few": (good.replace("0.1,", "", 1), "unequal numbers"),
         "too few pairs": (json.dumps(few_pairs()), "has 3 pairs; an interval needs at least 8"),
-        "no steps": (good.replace('"steps": 1564', '"steps": 0'), "has no epochs or steps"),
+        "no steps": (good.replace('"steps": 1564', '"steps": 0'), "has no epochs, steps, rows or batches"),
+        "no floor": (good.replace('"floor_seconds": 0.016', '"floor_seconds": 0'), "has a floor of 0 seconds"),
     }
 
 
@@ -229,6 +283,21 @@ def test_rows_of_one_side_and_changed_sources_are_marked():
     lines = compare.lines(run(row("a"), row("b")), run(row("b", source_sha256="cc", own=0.05), row("c")))
     assert [line[-1] for line in lines] == ["only in A", "source changed", "only in B"]
     assert lines[1][3] == "2.00"
+
+
+def test_rows_of_several_problems_are_compared_each_with_its_own():
+    a = run(row(), row(batch_size=256, own=0.05))
+    b = run(row(batch_size=256, own=0.1), row(batch_size=1024))
+    assert compare.unlike(a, b) == []
+    assert [(line[0], line[3], line[-1]) for line in compare.lines(a, b)] == [
+        ("manual_inplace-cpu-batch1024", "", "only in B"),
+        ("manual_inplace-cpu-batch256", "0.50", ""),
+        ("manual_inplace-cpu-batch64", "", "only in A"),
+    ]
+    (reason,) = compare.unlike(a, run(row(batch_size=1024)))
+    assert reason.endswith("B has manual_inplace-cpu-batch1024; no row is in both")
+    (reason,) = compare.unlike(a, run(row(rows=1000), row(rows=1000, batch_size=256)))
+    assert reason == "rows is 50000 in A, 1000 in B"
 
 
 def test_swapping_the_runs_inverts_the_comparison():
