@@ -1,8 +1,9 @@
-"""Writes a saved run's table as Markdown.
+"""Writes a saved run's table as Markdown, and of a run with several problems how time grows.
 
     python -m benchmarks.report [RUN]
 
-prints the table and saves it beside the run, with the suffix .md. Without RUN: the newest in `results/`.
+prints the table and saves it beside the run, with the suffix .md; of several batch sizes it draws a picture, .svg.
+Without RUN: the newest in `results/`.
 """
 
 import argparse
@@ -12,21 +13,40 @@ from pathlib import Path
 from benchmarks import saved, table
 
 
+def pages(path):
+    """What belongs beside a saved run: texts by the suffix of their file. Raises saved.RunError."""
+    run = saved.load(path)
+    if not table.varying(run.rows):
+        return {".md": table.markdown(run)}
+    from benchmarks import growth  # and with it SciPy, only where there is something to fit
+
+    markdown = table.markdown(run) + growth.markdown(run, path.with_suffix(".svg").name)
+    panels = growth.panels(run)
+    if not panels:
+        return {".md": markdown}
+    from benchmarks import picture
+
+    row = run.rows[0]
+    title = f"{row['dataset']}, {row['device_name']}, {row['threads']} threads: the fastest writing of each family"
+    return {".svg": picture.svg(panels, title), ".md": markdown}
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="A saved run as Markdown.")
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a saved run (the newest in results/)")
     arguments = parser.parse_args()
     try:
         path = arguments.run or saved.newest()
-        markdown = table.markdown(saved.load(path))
-        page = path.with_suffix(".md")
-        page.write_text(markdown, encoding="utf-8")
+        texts = pages(path)
+        for suffix, text in texts.items():
+            path.with_suffix(suffix).write_text(text, encoding="utf-8")
     except saved.RunError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: cannot write {error.filename}: {error.strerror}")
-    print(markdown)
-    print(f"saved: {page}")
+    print(texts[".md"])
+    for suffix in texts:
+        print(f"saved: {path.with_suffix(suffix)}")
 
 
 if __name__ == "__main__":

@@ -152,7 +152,8 @@ def time_cells(seconds, row):
 
 def three_digits(value):
     """A positive number with three significant digits or, from 1000 on, all before the point."""
-    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
+    rounded = float(f"{value:.2e}")
+    return f"{value:.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
 
 
 def row_id(name, device, batch_size=None, rows=None):

@@ -129,7 +129,9 @@ def test_a_row_without_a_time_says_why(name, reason, mixed):
 
 def test_a_wrong_answer_has_no_time_anywhere(mixed):
     timed = {benchmark["name"] for benchmark in json.loads(mixed[1].read_text())["benchmarks"]}
-    assert timed == {f"test_epoch[{name}-cpu]" for name in ("manual_inplace", "my_idea", "with_prepare")}
+    assert timed == {
+        f"test_epoch[{name}-cpu]" for name in ("manual_inplace", "my_idea", "with_prepare", "draws_when_imported")
+    }
 
 
 def test_the_exit_status_tells_of_the_refused(mixed):

@@ -1,0 +1,72 @@
+"""The picture of how time grows with the batch size."""
+
+import io
+import itertools
+
+import matplotlib
+
+matplotlib.use("Agg")  # no window
+
+from matplotlib import pyplot as plt
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#000000")  # Okabe & Ito
+MARKERS = "osD^vP*X"
+LABEL_HEIGHT = 0.05  # of the height of the axes: labels are at least as far apart
+
+
+def svg(panels, title):
+    """The panels side by side as an SVG, the same text whenever the times are the same."""
+    with plt.rc_context({"svg.hashsalt": "one trainer", "font.size": 10, "svg.fonttype": "path"}):
+        figure, axes = plt.subplots(1, len(panels), figsize=(8 * len(panels), 5.6), squeeze=False, layout="constrained")
+        for ax, panel in zip(axes[0], panels, strict=True):
+            draw(ax, panel)
+        figure.suptitle(title, fontsize=10)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        plt.close(figure)
+    return file.getvalue()
+
+
+def draw(ax, panel):
+    """One panel: time an epoch against batch size, both logarithmic; each line has its label at its end."""
+    labels = []
+    for i, (family, own) in enumerate(panel.families.items()):
+        sizes, times = [point.batch_size for point in own], [point.seconds * 1e3 for point in own]
+        colour = COLOURS[i % len(COLOURS)]
+        ax.plot(sizes, times, color=colour, marker=MARKERS[i % len(MARKERS)], markersize=5)
+        labels.append((times[-1], family, colour))
+    floor = panel.floor * 1e3
+    ax.axhline(floor, color="black", linestyle="--", linewidth=1)
+    labels.append((floor, "dense floor", "black"))
+    ax.set(xscale="log", yscale="log", xlabel="batch size", ylabel="ms/epoch")
+    ax.set_title(f"{panel.rows} rows on {panel.device}", fontsize=10)
+    ax.set_xticks(sizes, [str(size) for size in sizes])
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    low, high = ax.get_ylim()
+    heights = spread([ax.transAxes.inverted().transform(ax.transData.transform((1, time)))[1] for time, *_ in labels])
+    for (_, text, colour), height in zip(labels, heights, strict=True):
+        ax.annotate(
+            text,
+            (1.01, height),
+            xycoords="axes fraction",
+            color=colour,
+            va="center",
+            annotation_clip=False,
+        )
+    ax.set_ylim(low, high)
+
+
+def spread(heights):
+    """The heights moved apart until each is LABEL_HEIGHT from the next, in the same order and about the same middle."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    placed = list(heights)
+    for _ in range(200):
+        for below, above in itertools.pairwise(order):
+            missing = LABEL_HEIGHT - (placed[above] - placed[below])
+            if missing > 0:
+                placed[below] -= missing / 2
+                placed[above] += missing / 2
+    return placed
