@@ -70,7 +70,8 @@ def prepare(x, y, batch_size):
     x, labels = batched(x, batch_size, tiles * LANES, 0), batched(y[:, None].int(), batch_size, tiles * LANES, -1)
     by_row = x.view(-1, tiles, LANES, threads, blocks // threads * LANES).permute(3, 0, 1, 4, 2)
     by_feature = x.view(-1, tiles * LANES, threads, blocks // threads, LANES).permute(2, 0, 3, 1, 4)
-    return packed(by_row), packed(by_feature), labels, order, threads, rows
+    index = torch.int16 if max(by_row.shape[-2], by_feature.shape[-2]) < 2**15 else torch.int32
+    return packed(by_row, index), packed(by_feature, index), labels, order, threads, rows
 
 
 def batched(rows, batch_size, length, fill):
@@ -88,7 +89,7 @@ def patches(features):
     return order.view(side // 4, 4, side // 4, 4).transpose(1, 2).flatten()
 
 
-def packed(vectors):
+def packed(vectors, index_dtype):
     """The vectors (..., segment, position, LANES) that are not zero: (start, index, vectors), see the source."""
     vectors = vectors.flatten(0, -3)
     used = vectors.ne(0).any(-1)
@@ -96,8 +97,8 @@ def packed(vectors):
     start = pad((-(-count // 4) * 4).cumsum(0), (1, 0))
     segment, position = used.nonzero(as_tuple=True)
     place = torch.arange(len(segment)) + (start[:-1] - (count.cumsum(0) - count))[segment]
-    index = torch.zeros(start[-1], dtype=torch.int16 if used.shape[1] < 2**15 else torch.int32)
-    index[place] = position.to(index.dtype)
+    index = torch.zeros(start[-1], dtype=index_dtype)
+    index[place] = position.to(index_dtype)
     kept = torch.zeros(start[-1], LANES, dtype=vectors.dtype)
     kept[place] = vectors[used]
     if kept.dtype == torch.uint8:  # four vectors of bytes as one

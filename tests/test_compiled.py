@@ -156,6 +156,14 @@ def test_a_batch_far_larger_than_the_data_takes_no_memory(name):
     assert is_right(implementations.load(name), case)
 
 
+@needs_cc
+@pytest.mark.parametrize("name", NATIVE)
+def test_batches_and_features_beyond_16_bits(name):
+    for rows, features in ((70_000, 3), (20, 70_000)):
+        case = equivalence.solved("large", small_problem(rows=rows, features=features, batch_size=rows))
+        assert is_right(implementations.load(name), case)
+
+
 @pytest.mark.skipif(bool(implementations.missing("compile_step")), reason="no C++ compiler")
 def test_other_batch_lengths_compile_nothing_new():
     from torch._dynamo.utils import counters

@@ -91,6 +91,13 @@ def test_a_crossing_within_the_intervals_is_not_reported():
     assert [sentence for sentence in growth.crossings(panel.families) if "torch" not in sentence] == []
 
 
+def test_a_crossing_that_the_fits_do_not_explain_has_no_cause():
+    times = zip(SIZES, (10, 0.01, 0.01, 0.01, 0.1), strict=True)  # a fit sees next to no cost of a step here
+    (panel,) = growth.panels(run(*(timed("bent_line", *time) for time in times), *planted("b_line", 2.88e-3, 0.2)))
+    sentences = [sentence for sentence in growth.crossings(panel.families) if "torch" not in sentence]
+    assert sentences == ["bent overtakes b between batches of 16 and 64."]
+
+
 def test_lines_that_do_not_cross_are_said_not_to():
     text = growth.markdown(run(*planted("a_b", 1e-6, 0.01)), "x.svg")
     assert "* No two families change places between the least and the largest batch." in text
