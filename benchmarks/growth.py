@@ -123,30 +123,49 @@ def exponent(own):
 
 
 def crossings(families):
-    """The sentences on families that change places between the least and the largest batch size, clearest first.
+    """The sentences on families that change places between the least and the largest batch size.
 
-    Only where the intervals at both ends are apart: a difference that is not there is never reported.
+    Those that the fits explain come first, then the clearest. Only where the intervals at both ends are apart: a
+    difference that is not there is never reported.
     """
     found = []
     for late, early in itertools.permutations(families, 2):
         (slow, *_, fast), (fast_first, *_, slow_last) = families[late], families[early]
         clear = min(slow.low / fast_first.high, slow_last.low / fast.high)
         if clear > 1:
-            found.append((clear, crossing(late, early, families)))
-    return [sentence for _, sentence in sorted(found, reverse=True)[:MOST_CROSSINGS]]
+            cause = explained(families[late], families[early])
+            said = f"{crossing(late, early, families)}: {cause or ends(families[late], families[early])}"
+            found.append((bool(cause), clear, said))
+    return [sentence for *_, sentence in sorted(found, reverse=True)[:MOST_CROSSINGS]]
 
 
 def crossing(late, early, families):
-    """The sentence on a family that is slower than another in small batches and faster in large ones."""
+    """The beginning of the sentence on a family that is slower than another until some batch size."""
     pairs = list(zip(families[late], families[early], strict=True))
     behind = max(i for i, (a, b) in enumerate(pairs) if a.seconds >= b.seconds)
-    sizes = f"between batches of {pairs[behind][0].batch_size} and {pairs[behind + 1][0].batch_size}"
-    a, b = fitted(families[late]), fitted(families[early])
-    if a.dispatch < b.dispatch or a.arithmetic > b.arithmetic:  # the fits do not explain it
-        return f"{late} overtakes {early} {sizes}."
+    before, after = (pairs[i][0].batch_size for i in (behind, behind + 1))
+    return f"{late} overtakes {early} between batches of {before} and {after}"
+
+
+def explained(late, early):
+    """Why the Points of one family overtake those of another, by their fits; "" where these do not say it."""
+    a, b = fitted(late), fitted(early)
+    if a.dispatch < b.dispatch or a.arithmetic > b.arithmetic:
+        return ""
     return (
-        f"{late} overtakes {early} {sizes}: a step costs it {figure((a.dispatch - b.dispatch) * 1e6)} us more, the "
-        f"arithmetic of an epoch {figure((b.arithmetic - a.arithmetic) * 1e3)} ms less."
+        f"a step costs it {figure((a.dispatch - b.dispatch) * 1e6)} us more, the arithmetic of an epoch "
+        f"{figure((b.arithmetic - a.arithmetic) * 1e3)} ms less."
+    )
+
+
+def ends(late, early):
+    """The times of two families in the least and in the largest batches."""
+    return (
+        ", ".join(
+            f"{figure(a.seconds * 1e3)} ms against {figure(b.seconds * 1e3)} ms in batches of {a.batch_size}"
+            for a, b in ((late[0], early[0]), (late[-1], early[-1]))
+        )
+        + "."
     )
 
 

@@ -8,6 +8,7 @@ import matplotlib
 matplotlib.use("Agg")  # no window
 
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#000000")  # Okabe & Ito
 MARKERS = "osD^vP*X"
@@ -42,6 +43,7 @@ def draw(ax, panel):
     ax.set_title(f"{panel.rows} rows on {panel.device}", fontsize=10)
     ax.set_xticks(sizes, [str(size) for size in sizes])
     ax.minorticks_off()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
