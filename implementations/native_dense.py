@@ -1,13 +1,12 @@
-"""The whole training in C, in vectors of 16 floats, on all cores: native_dense.c beside this file.
+"""The C trainer on all cores: native_dense.c beside this file.
 
-A BLAS must be good for all matrices; these are thin, 784 x 10, and three things pay. With a vector for each class
-the ten sums of a product stay in registers and no lane is idle: rows are in the lanes for the logits, features for
-the gradient. Each thread owns its share of the features for good, so their weights stay in its core's cache and it
-waits for the others once a step. Pixels that are k / 256 are read as bytes: exact, and a quarter of the memory.
+Each thread owns its share of the features for good, so their weights stay in its core's cache, forward and backward.
+In a step the threads meet once, to add up what their features contribute to the logits (10 x 64 floats); each then
+knows the gradient of all logits, and repeats the softmax rather than wait a second time.
 
 `prepare` lays x out twice, in the orders in which it is read; the C source is compiled on first use, for this CPU.
 
-Compare with `numba_dense`: our own vectors and threads in place of a BLAS.
+Compare with `native_single`: a share of the features for each core.
 """
 
 import ctypes

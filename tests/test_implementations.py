@@ -11,7 +11,7 @@ from reference import equivalence
 from reference.problem import Problem, initial_parameters
 
 NAMES = [name for name in implementations.names() if not implementations.missing(name)]
-FLOAT32_ONLY = {"jax_scan", "native_dense", "native_sparse"}
+FLOAT32_ONLY = {"jax_scan", "native_dense", "native_single", "native_sparse"}
 
 
 def random_problem(rows, features, classes, batch_size, epochs):
