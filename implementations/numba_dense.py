@@ -2,7 +2,7 @@
 
 All is written as loops, which cost nothing here. A loop along a row of floats becomes vector instructions, if it may
 add in another order: fastmath allows that, and to fuse a product with a sum, but must keep NaN. The update takes four
-rows at a time, so that a weight is read and written once for four products; where rows are missing to the last four,
+rows at a time, so that a sum is read and written once for four products; where rows are missing to the last four,
 their gradient is zero.
 
 What remains is waiting for x, 157 MB an epoch. Pixels that are k / 256 are kept as bytes, exactly, and made floats
@@ -33,13 +33,18 @@ def forward(x, weight, bias, logits):
 
 @COMPILED
 def update(x, grad, weight, bias):
-    """Subtracts grad (rows, classes), transposed, times x from weight, and its sums from bias; rows in fours."""
+    """Subtracts grad (rows, classes), transposed, times x from weight, and its sums from bias; rows in fours.
+
+    The sum comes first: subtracted from the weights four rows at a time it would be rounded 16 times a step.
+    """
+    change = np.zeros_like(weight)
     for i in range(0, len(x), 4):
         for c in range(len(weight)):
             g0, g1, g2, g3 = grad[i : i + 4, c]
-            bias[c] -= g0 + g1 + g2 + g3
             for j in range(x.shape[1]):
-                weight[c, j] -= g0 * x[i, j] + g1 * x[i + 1, j] + g2 * x[i + 2, j] + g3 * x[i + 3, j]
+                change[c, j] += g0 * x[i, j] + g1 * x[i + 1, j] + g2 * x[i + 2, j] + g3 * x[i + 3, j]
+    weight -= change
+    bias -= grad.sum(0)
 
 
 @COMPILED

@@ -30,13 +30,18 @@ def forward(x, weight, bias, logits):
 
 @COMPILED
 def update(x, grad, weight, bias):
-    """Subtracts grad (rows, classes), transposed, times x from weight, and its sums from bias; rows in fours."""
+    """Subtracts grad (rows, classes), transposed, times x from weight, and its sums from bias; rows in fours.
+
+    The sum comes first: subtracted from the weights four rows at a time it would be rounded 16 times a step.
+    """
+    change = np.zeros_like(weight)
     for i in range(0, len(x), 4):
         for c in range(len(weight)):
             g0, g1, g2, g3 = grad[i : i + 4, c]
-            bias[c] -= g0 + g1 + g2 + g3
             for j in range(x.shape[1]):
-                weight[c, j] -= g0 * x[i, j] + g1 * x[i + 1, j] + g2 * x[i + 2, j] + g3 * x[i + 3, j]
+                change[c, j] += g0 * x[i, j] + g1 * x[i + 1, j] + g2 * x[i + 2, j] + g3 * x[i + 3, j]
+    weight -= change
+    bias -= grad.sum(0)
 
 
 @COMPILED
