@@ -20,7 +20,7 @@ class Settings(NamedTuple):
     """The options of a run, checked.
 
     batch_sizes, rows: every combination is a timed problem; None stands for all rows.
-    budget: seconds for all timed pairs together.
+    budget: seconds for all timed pairs together.  columns: of the table; none stands for those that fit.
     """
 
     dataset: str
@@ -32,6 +32,7 @@ class Settings(NamedTuple):
     baseline: str
     threads: int | None
     budget: float
+    columns: tuple
 
 
 def pytest_addoption(parser):
@@ -44,6 +45,7 @@ def pytest_addoption(parser):
     group.addoption("--pairs", help="timed pairs a row, even and at least 8 (as many as the time holds)")
     group.addoption("--baseline", default="torch_nn", help="torch_nn, parent, or the name of an implementation")
     group.addoption("--torch-threads", help="threads for torch and NumPy (their own choice)")
+    group.addoption("--columns", help=f"of the table, some of: {', '.join(table.CHOICES)} (what fits)")
     group.addoption("--quick", action="store_true", help="a first look: fewer rows and pairs, wider intervals")
 
 
@@ -85,7 +87,16 @@ def checked_settings(option):
         baseline=option.baseline,
         threads=integer("torch_threads"),
         budget=QUICK_SECONDS if option.quick else FULL_SECONDS,
+        columns=checked_columns(option.columns),
     )
+
+
+def checked_columns(value):
+    """The columns that an option names. Raises pytest.UsageError."""
+    try:
+        return table.columns(value)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def checked_integer(name, value, least):
@@ -196,6 +207,6 @@ def pytest_benchmark_update_json(config, benchmarks, output_json):
 def pytest_terminal_summary(terminalreporter, config):
     if config.run.rows or config.run.untimed:
         terminalreporter.section("one trainer, many writings")
-        terminalreporter.write_line(table.text(config.run))
+        terminalreporter.write_line(table.text(config.run, config.settings.columns))
         if config.run.rows and config.option.benchmark_json:
             terminalreporter.write_line(f"\nsaved: {config.option.benchmark_json}")

@@ -10,7 +10,6 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
-import tabulate
 from scipy.optimize import nnls
 
 from benchmarks import table, verdict
@@ -63,7 +62,7 @@ def points(run, device):
         row = beside[0]
         size = row["rows"], row["batch_size"]
         baseline = median(second for other in beside for second in other["baseline_seconds"]) / row["epochs"]
-        times = {row["baseline"]: verdict.Ratio(1, 1, 1)}
+        times = {row["baseline"]: verdict.Estimate(1, 1, 1)}
         times |= {other["name"]: verdict.ratio(other["own_seconds"], other["baseline_seconds"]) for other in beside}
         for name, ratio in times.items():
             seconds = baseline / ratio.median, baseline / ratio.high, baseline / ratio.low
@@ -221,7 +220,7 @@ def batch_section(panel):
             "Fitted to all batch sizes: an epoch takes us/step for each step, however many rows that has, and "
             "ms/epoch for the rows, however they are cut. Below the batch size at which both are equal dispatch "
             "rules, above it arithmetic.",
-            grid([[name, *fit_cells(panel.by_name[name])] for name in order], columns),
+            table.markdown_grid([[name, *fit_cells(panel.by_name[name])] for name in order], columns),
             "\n".join(f"* {sentence}" for sentence in said),
         ]
     )
@@ -250,15 +249,9 @@ def rows_section(device, by_name):
             f"### Rows: {counts} in batches of {own[0].batch_size} on {device}",
             "Time grows as rows to the power of the exponent: at 1 in proportion, below 1 where something is paid "
             "once however many rows there are. The interval follows from those of the ratios.",
-            grid(cells, ["name", "exponent", "interval"]),
+            table.markdown_grid(cells, ["name", "exponent", "interval"]),
         ]
     )
-
-
-def grid(cells, columns):
-    """Cells as a Markdown table, figures to the right."""
-    align = ["left"] + ["right"] * (len(columns) - 1)
-    return tabulate.tabulate(cells, columns, tablefmt="github", disable_numparse=True, colalign=align)
 
 
 def figure(value):

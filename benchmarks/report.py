@@ -1,26 +1,26 @@
 """Writes a saved run's table as Markdown, and of a run with several problems how time grows.
 
-    python -m benchmarks.report [RUN]
+    python -m benchmarks.report [RUN] [--columns ...]
 
-prints the table and saves it beside the run, with the suffix .md; of several batch sizes it draws a picture, .svg.
-Without RUN: the newest in `results/`.
+prints the table and saves it beside the run, with the suffix .md. Of rows paired with their parents it tells what
+each layer costs; of several batch sizes it draws a picture, .svg. Without RUN: the newest in `results/`.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import saved, table
+from benchmarks import layers, saved, table
 
 
-def pages(path):
+def pages(path, columns=()):
     """What belongs beside a saved run: texts by the suffix of their file. Raises saved.RunError."""
     run = saved.load(path)
     if not table.varying(run.rows):
-        return {".md": table.markdown(run)}
+        return {".md": table.markdown(run, columns) + layers.markdown(run)}
     from benchmarks import growth  # and with it SciPy, only where there is something to fit
 
-    markdown = table.markdown(run) + growth.markdown(run, path.with_suffix(".svg").name)
+    markdown = table.markdown(run, columns) + growth.markdown(run, path.with_suffix(".svg").name)
     panels = growth.panels(run)
     if not panels:
         return {".md": markdown}
@@ -34,13 +34,15 @@ def pages(path):
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="A saved run as Markdown.")
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a saved run (the newest in results/)")
+    parser.add_argument("--columns", help=f"of the table, some of: {', '.join(table.CHOICES)}".replace("%", "%%"))
     arguments = parser.parse_args()
     try:
+        columns = table.columns(arguments.columns)
         path = arguments.run or saved.newest()
-        texts = pages(path)
+        texts = pages(path, columns)
         for suffix, text in texts.items():
             path.with_suffix(suffix).write_text(text, encoding="utf-8")
-    except saved.RunError as error:
+    except (saved.RunError, ValueError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: cannot write {error.filename}: {error.strerror}")

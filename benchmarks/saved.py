@@ -48,6 +48,18 @@ FIELDS = {
     "baseline_lines": COUNT,
 }
 
+# What a row may lack, or hold as None: counts per step outside torch, the parent of the root.
+OPTIONAL = {
+    "parent": TEXT,
+    "idea": TEXT,
+    "operations_per_step": NUMBER,
+    "bytes_per_step": NUMBER,
+    "calls_per_step": NUMBER,
+    "baseline_operations_per_step": NUMBER,
+    "baseline_bytes_per_step": NUMBER,
+    "baseline_calls_per_step": NUMBER,
+}
+
 
 class RunError(Exception):
     """A saved run that cannot be used; the message is one line that names the file."""
@@ -94,8 +106,9 @@ def load(path):
 
 def check_row(path, row):
     """Raises RunError unless the row holds what the tables show."""
-    for field, kind in FIELDS.items():
-        if not isinstance(row, dict) or not isinstance(row.get(field), kind):
+    for field, kind in (FIELDS | OPTIONAL).items():
+        value = row.get(field) if isinstance(row, dict) else None
+        if not isinstance(value, kind) and (value is not None or field in FIELDS):
             raise RunError(f"{path}: a row without a usable {field!r}; was it saved by another version of this suite?")
     times = row["own_seconds"] + row["baseline_seconds"]
     if not all(isinstance(second, NUMBER) and second > 0 for second in times):

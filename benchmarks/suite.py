@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 import implementations
 from benchmarks import pairing, verdict
+from benchmarks.counts import Counts, counts
 from benchmarks.floor import floor
 from reference import equivalence, torch_nn
 from reference.datasets import CLASSES
@@ -31,21 +32,26 @@ class Entrant(NamedTuple):
     """A trainer that has passed its checks: a function of weight and bias, and what a row says about it.
 
     train: trains on the timed rows.  source: its text.  first_call: seconds paid before the first result.
-    error: in float32 noise.
+    error: in float32 noise.  counts: per step; None outside torch.
     """
 
     train: callable
     source: str
     first_call: float
     error: float
+    counts: Counts | None
 
     def facts(self, prefix=""):
         """What is saved of it beside its times."""
+        operations, size, calls = self.counts or (None, None, None)
         return {
             f"{prefix}first_call_seconds": self.first_call,
             f"{prefix}error": self.error,
             f"{prefix}lines": implementations.lines_of_code(self.source),
             f"{prefix}source_sha256": hashlib.sha256(self.source.encode()).hexdigest(),
+            f"{prefix}operations_per_step": operations,
+            f"{prefix}bytes_per_step": size,
+            f"{prefix}calls_per_step": calls,
         }
 
 
@@ -137,6 +143,7 @@ class Contest:
             self.facts(),
             name=name,
             parent=implementations.parent(name),
+            idea=implementations.first_line(name),
             baseline=baseline_name,
             own_seconds=own_seconds,
             baseline_seconds=baseline_seconds,
@@ -188,7 +195,13 @@ class Contest:
         if complaint:
             raise Refused(complaint)
         source = inspect.getsource(torch_nn) if name == REFERENCE else implementations.source(name)
-        return Entrant(lambda *start: trainer.train(*inputs, *start, batch_size, *rest), source, first_call, error)
+        return Entrant(
+            train=lambda *start: trainer.train(*inputs, *start, batch_size, *rest),
+            source=source,
+            first_call=first_call,
+            error=error,
+            counts=counts(trainer, self.problem),
+        )
 
     def checked(self, result, changed, start):
         """The error of an answer to the timed problem from this start, in float32 noise. Raises Refused."""

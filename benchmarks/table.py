@@ -9,6 +9,14 @@ import tabulate
 from benchmarks import verdict
 
 WIDTH = 120
+NOT_MEASURED = "none measured"
+# Left out, in this order, until the table fits.
+DISPENSABLE = ("first call", "x floor", "lines", "us/step more")
+COUNTS = {"ops/step": "operations_per_step", "KB/step": "bytes_per_step", "calls/step": "calls_per_step"}
+CHOICES = (
+    *("ms/epoch", "us/step", "x floor", "baseline", "x baseline", "99 % interval", "us/step more", "first call"),
+    *("error", "lines", *COUNTS),
+)
 tabulate.MIN_PADDING = 0  # no blanks around a header that is wider than its column
 
 
@@ -56,25 +64,49 @@ def values(rows, field):
     return ", ".join(str(value) for value in sorted({row[field] for row in rows}))
 
 
-def header(rows):
-    """The columns' names. With one baseline for all, it is in the header; else it has a column.
+def header(rows, chosen=()):
+    """The columns' names: those chosen, of CHOICES, or what fits. With one baseline for all, it is in the header.
 
     Where rows are of several problems, columns that belong to a file, not to a problem, make place for these.
     """
     baselines = {row["baseline"] for row in rows}
     several = varying(rows)
-    return [
-        "name",
-        *("batch" if field == "batch_size" else field for field in several),
+    one = [f"x {baselines.pop()}"] if len(baselines) == 1 else []
+    fixed = ["name", *("batch" if field == "batch_size" else field for field in several)]
+    if chosen:
+        return fixed + [one[0] if one and column == "x baseline" else column for column in chosen]
+    columns = [
+        *fixed,
         "ms/epoch",
-        *(["us/step"] if len(baselines) == 1 else []),
+        *(["us/step"] if one else []),
         "x floor",
-        *([f"x {baselines.pop()}"] if len(baselines) == 1 else ["baseline", "x baseline"]),
+        *(one or ["baseline", "x baseline"]),
         "99 % interval",
+        *([] if one else ["us/step more"]),
         *([] if several else ["first call"]),
         "error",
         *([] if several else ["lines"]),
     ]
+    for column in DISPENSABLE:
+        if width(columns, rows) > WIDTH and column in columns:
+            columns.remove(column)
+    return columns
+
+
+def columns(option):
+    """The columns that the value of --columns names, none if it is None. Raises ValueError."""
+    chosen = tuple(part.strip() for part in option.split(",")) if option is not None else ()
+    for column in chosen:
+        if column not in CHOICES or chosen.count(column) > 1:
+            raise ValueError(f"--columns {column}: expected some of {', '.join(CHOICES)}, each once")
+    return chosen
+
+
+def width(columns, rows):
+    """How many characters wide the table of these columns is."""
+    shown = lines(rows)
+    gaps = 2 * (len(columns) - 1)
+    return gaps + sum(max(map(len, [column, *(line.get(column, "") for line in shown)])) for column in columns)
 
 
 def lines(rows):
@@ -116,9 +148,26 @@ def cells(row):
         "x baseline": f"{ratio.median:.2f}",
         "99 % interval": f"{ratio.low:.2f} to {ratio.high:.2f}",
         "first call": f"{row['first_call_seconds']:.2f} s",
+        "us/step more": price(row),
         "error": f"{row['error']:.2f}",
         "lines": str(row["lines"]),
+        **count_cells(row),
     }
+
+
+def price(row):
+    """What a step takes more than one of the baseline, in microseconds, if a difference was measured."""
+    ratio = verdict.ratio(row["own_seconds"], row["baseline_seconds"])
+    if ratio.low <= 1 <= ratio.high:
+        return NOT_MEASURED
+    return f"{verdict.difference(row['own_seconds'], row['baseline_seconds']).median / row['steps'] * 1e6:+.1f}"
+
+
+def count_cells(row, prefix=""):
+    """The counts per step of a row, or of its baseline; blank outside torch."""
+    found = {column: row.get(prefix + field) for column, field in COUNTS.items()}
+    shown = {column: "" if value is None else f"{value:.0f}" for column, value in found.items()}
+    return shown | ({"KB/step": f"{found['KB/step'] / 1e3:.1f}"} if shown["KB/step"] else {})
 
 
 def reference_cells(beside):
@@ -132,6 +181,7 @@ def reference_cells(beside):
         "first call": f"{row['baseline_first_call_seconds']:.2f} s",
         "error": f"{max(other['baseline_error'] for other in beside):.2f}",
         "lines": str(row["baseline_lines"]),
+        **count_cells(row, "baseline_"),
     }
 
 
@@ -162,10 +212,10 @@ def row_id(name, device, batch_size=None, rows=None):
     return f"{name}-{device}{batch}" + (f"-rows{rows}" if rows else "")
 
 
-def grid(run, style):
+def grid(run, style, chosen=()):
     """The table itself in one of tabulate's styles; rows without a time have a word in place of the first figure."""
-    columns = header(run.rows) if run.rows else ["name", "ms/epoch"]
-    untimed = [{"name": name, "ms/epoch": reason.partition(":")[0]} for name, reason in run.untimed]
+    columns = header(run.rows, chosen) if run.rows else ["name", "ms/epoch"]
+    untimed = [{"name": name, columns[1]: reason.partition(":")[0]} for name, reason in run.untimed]
     if varying(run.rows):  # their ids are too long for a column; they stand below the table
         untimed = []
     found = [[line.get(column, "") for column in columns] for line in lines(run.rows) + untimed]
@@ -173,11 +223,17 @@ def grid(run, style):
     return tabulate.tabulate(found, columns, tablefmt=style, disable_numparse=True, colalign=align)
 
 
-def text(run):
+def markdown_grid(cells, columns, left=1):
+    """Cells as a Markdown table: the first `left` columns are words, the others figures."""
+    align = ["left"] * left + ["right"] * (len(columns) - left)
+    return tabulate.tabulate(cells, columns, tablefmt="github", disable_numparse=True, colalign=align)
+
+
+def text(run, chosen=()):
     """Facts, table and the reasons of rows without a time, for a terminal of 120 columns."""
     above = [wrapped(f"{word:<9} {line}", indent=10) for word, line in (facts(run.rows) if run.rows else [])]
     below = [wrapped(f"{name} {reason}") for name, reason in run.untimed]
-    return "\n".join([*above, "", grid(run, "simple"), "", *below]).strip("\n")
+    return "\n".join([*above, "", grid(run, "simple", chosen), "", *below]).strip("\n")
 
 
 def wrapped(line, indent=4):
@@ -185,9 +241,9 @@ def wrapped(line, indent=4):
     return textwrap.fill(line, WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
-def markdown(run):
+def markdown(run, chosen=()):
     """The same for a Markdown page."""
     above = [f"* {word}: {line}" for word, line in (facts(run.rows) if run.rows else [])]
     below = [f"* `{name}` {reason}" for name, reason in run.untimed]
-    parts = ["\n".join(above), grid(run, "github"), "\n".join(below)]
+    parts = ["\n".join(above), grid(run, "github", chosen), "\n".join(below)]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -8,8 +8,8 @@ CONFIDENCE = 0.99
 FEWEST_PAIRS = 8  # with 7 the widest interval there is, least to greatest, holds the median in 98.4 %
 
 
-class Ratio(NamedTuple):
-    """How many times as fast as the baseline: the median, and the interval that holds the true median."""
+class Estimate(NamedTuple):
+    """A median, and the interval that holds the true median."""
 
     median: float
     low: float
@@ -17,7 +17,7 @@ class Ratio(NamedTuple):
 
 
 def ratio(seconds, baseline_seconds):
-    """The Ratio of paired times: the median of baseline / own over the pairs, with its 99 % interval.
+    """How many times as fast as the baseline: the median of baseline / own over the pairs, and its 99 % interval.
 
     The interval runs between two order statistics and assumes nothing of the noise but that pairs are
     independent: the median lies between the k-th least and the k-th greatest value unless fewer than k of n
@@ -26,7 +26,14 @@ def ratio(seconds, baseline_seconds):
     """
     logs = sorted(math.log(theirs / own) for own, theirs in zip(seconds, baseline_seconds, strict=True))
     k = order_statistic(len(logs))
-    return Ratio(*(math.exp(log) for log in (median(logs), logs[k - 1], logs[-k])))
+    return Estimate(*(math.exp(log) for log in (median(logs), logs[k - 1], logs[-k])))
+
+
+def difference(seconds, baseline_seconds):
+    """How many seconds more than the baseline: the median of own - baseline over the pairs, and its 99 % interval."""
+    differences = sorted(own - theirs for own, theirs in zip(seconds, baseline_seconds, strict=True))
+    k = order_statistic(len(differences))
+    return Estimate(median(differences), differences[k - 1], differences[-k])
 
 
 def order_statistic(pairs):
@@ -41,5 +48,5 @@ def order_statistic(pairs):
 
 
 def quotient(a, b):
-    """a / b of two independent Ratios. If each interval holds its median in 99 %, this one does in at least 98 %."""
-    return Ratio(a.median / b.median, a.low / b.high, a.high / b.low)
+    """a / b of two independent Estimates. If each interval holds its median in 99 %, this one does in at least 98 %."""
+    return Estimate(a.median / b.median, a.low / b.high, a.high / b.low)

@@ -30,11 +30,8 @@ def forward(x, weight, bias, logits):
 
 @COMPILED
 def update(x, grad, weight, bias):
-    """Subtracts grad (rows, classes), transposed, times x from weight, and its sums from bias; rows in fours.
-
-    The sum comes first: subtracted from the weights four rows at a time it would be rounded 16 times a step.
-    """
-    change = np.zeros_like(weight)
+    """Subtracts grad (rows, classes), transposed, times x from weight, and its sums from bias; rows in fours."""
+    change = np.zeros_like(weight)  # subtracted from the weights by fours, it would be rounded 16 times a step
     for i in range(0, len(x), 4):
         for c in range(len(weight)):
             g0, g1, g2, g3 = grad[i : i + 4, c]

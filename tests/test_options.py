@@ -17,6 +17,7 @@ GOOD = {
     "baseline": "torch_nn",
     "torch_threads": None,
     "quick": False,
+    "columns": None,
 }
 
 
@@ -26,7 +27,7 @@ def settings(**options):
 
 def test_the_defaults():
     assert settings() == conftest.Settings(
-        "digits", ("cpu",), (64,), (None,), 1, None, "torch_nn", None, conftest.FULL_SECONDS
+        "digits", ("cpu",), (64,), (None,), 1, None, "torch_nn", None, conftest.FULL_SECONDS, ()
     )
 
 
@@ -41,9 +42,16 @@ def test_lists():
     assert settings(batch_size="16,64", rows="1000,50000", quick=True).rows == (1000, 50_000)
 
 
+def test_columns():
+    assert settings(columns="ops/step, 99 % interval").columns == ("ops/step", "99 % interval")
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
+        ({"columns": "ops/step,speed"}, "--columns speed: expected some of ms/epoch, us/step,"),
+        ({"columns": ""}, "--columns : expected some of ms/epoch, us/step,"),
+        ({"columns": "error,error"}, "--columns error: expected some of ms/epoch, us/step,"),
         ({"batch_size": "0"}, "--batch-size 0: expected a whole number of at least 1"),
         ({"batch_size": "-64"}, "--batch-size -64: expected a whole number of at least 1"),
         ({"batch_size": "many"}, "--batch-size many: expected a whole number of at least 1"),

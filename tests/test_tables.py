@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import implementations
-from benchmarks import compare, report, saved, table
+from benchmarks import compare, layers, report, saved, table
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,6 +52,13 @@ def row(name="manual_inplace", own=0.1, beside=0.2, **changed):
         "baseline_error": 1.0,
         "baseline_lines": 17,
         "baseline_source_sha256": "bb",
+        "idea": "What it does.",
+        "operations_per_step": 22.0,
+        "bytes_per_step": 71808.0,
+        "calls_per_step": 12.0,
+        "baseline_operations_per_step": 17.0,
+        "baseline_bytes_per_step": 41652.0,
+        "baseline_calls_per_step": 148.0,
     }
     return good | changed
 
@@ -177,6 +184,35 @@ def test_the_table_fits_120_columns(baseline, rows_of):
     assert max(map(len, text.splitlines())) <= table.WIDTH
 
 
+def test_columns_may_be_chosen():
+    chosen = ("x baseline", "ops/step", "KB/step", "calls/step")
+    header = table.header([row()], chosen)
+    assert header == ["name", "x torch_nn", "ops/step", "KB/step", "calls/step"]
+    cells = [[line.get(column) for column in header] for line in table.lines([row()])]
+    assert cells == [
+        ["torch_nn-cpu (reference)", "1", "17", "41.7", "148"],
+        ["manual_inplace-cpu", "2.00", "22", "71.8", "12"],
+    ]
+    assert re.search(
+        "^bad-cpu +refused *$", table.text(run(row(), untimed=[("bad-cpu", "refused: why")]), chosen), re.M
+    )
+
+
+def test_outside_torch_counts_are_blank():
+    outside = row(operations_per_step=None, bytes_per_step=None, calls_per_step=None)
+    cells = table.cells(outside)
+    assert [cells[column] for column in table.COUNTS] == ["", "", ""]
+
+
+def test_a_price_is_a_number_only_where_a_difference_was_measured():
+    parents = [row("a", own=0.3, beside=0.2), row("b", baseline="a", own=0.1)]
+    prices = dict(zip(column(parents, "name"), column(parents, "us/step more"), strict=True))
+    assert prices == {"a-cpu": "+63.9", "b-cpu": "-63.9"}
+    undecided = row(own_seconds=[0.1, 0.3] * 4)
+    assert table.cells(undecided)["us/step more"] == "none measured"
+    assert "us/step more" in table.header(parents)
+
+
 def test_rows_on_two_devices_have_a_reference_each():
     lines = table.lines([row(), row(device="cuda", own=0.01)])
     assert {"torch_nn-cpu (reference)", "torch_nn-cuda (reference)"} <= {line["name"] for line in lines}
@@ -187,6 +223,31 @@ def test_markdown_has_facts_table_and_reasons():
     assert "* dataset: digits (made up), sha256 0123456789ab" in text
     assert "| manual_inplace-cpu       |     50.0 |    63.9 |" in text
     assert text.endswith("* `bad-cpu` skipped: numba not installed\n")
+
+
+# --- what each layer costs ----------------------------------------------------------------------------------
+
+
+def test_the_price_list_is_a_tree_of_ideas_with_what_they_cost():
+    rows = [
+        row("c", parent="a", baseline="a", own=0.3, beside=0.2, idea="Third."),
+        row("b", parent="a", baseline="a", own_seconds=[0.1, 0.3] * 4, idea="Second.", operations_per_step=None),
+        row("d", parent="b", baseline="b", idea="Fourth."),
+        row("a", parent=None, baseline="torch_nn", idea="First."),
+    ]
+    lines = [line for line in layers.markdown(run(*rows)).splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    interval = "-63.9 to +63.9"
+    assert cells == [
+        [*("idea", "against", "what it does", "x parent", "us/step more", "interval"), *table.COUNTS, "lines"],
+        ["b", "a", "Second.", "", "none measured", interval, "", "+30.2", "-136", "-5"],
+        ["d", "b", "Fourth.", "2.00", "-63.9", "-63.9 to -63.9", "+5", "+30.2", "-136", "-5"],
+        ["c", "a", "Third.", "0.67", "+63.9", "+63.9 to +63.9", "+5", "+30.2", "-136", "-5"],
+    ]
+
+
+def test_a_run_beside_the_reference_has_no_price_list():
+    assert layers.markdown(run(row())) == ""
 
 
 # --- saved runs ---------------------------------------------------------------------------------------------
@@ -204,6 +265,7 @@ def damaged_runs():
         "a list": ("[]", "not a run of this suite"),
         "a number": ("3", "not a run of this suite"),
         "another suite's": ('{"benchmarks": [{"name": "x", "stats": {}}]}', "not a run of this suite"),
+        "counts that are none": (good.replace("22.0", '"many"'), "a row without a usable 'operations_per_step'"),
         "no list of untimed rows": ('{"benchmarks": []}', "not a run of this suite"),
         "a row that is none": ('{"benchmarks": [{"extra_info": 3}], "untimed": []}', "a row without a usable 'name'"),
         "an empty row": ('{"benchmarks": [{"extra_info": {}}], "untimed": []}', "a row without a usable 'name'"),

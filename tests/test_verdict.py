@@ -1,4 +1,4 @@
-"""Ratios and their intervals."""
+"""Estimates and their intervals."""
 
 import math
 import random
@@ -59,7 +59,7 @@ def test_the_interval_holds_the_true_median_as_often_as_it_says():
 
 
 def test_a_quotient_is_inverted_by_swapping():
-    a, b = verdict.Ratio(2, 1.9, 2.2), verdict.Ratio(4, 3.8, 4.1)
+    a, b = verdict.Estimate(2, 1.9, 2.2), verdict.Estimate(4, 3.8, 4.1)
     assert verdict.quotient(b, a) == pytest.approx((2, 3.8 / 2.2, 4.1 / 1.9))
     there, back = verdict.quotient(b, a), verdict.quotient(a, b)
     assert (1 / back.median, 1 / back.high, 1 / back.low) == pytest.approx(there)

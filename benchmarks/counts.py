@@ -1,0 +1,89 @@
+"""What a step of training consists of: torch operations, bytes allocated, calls made by Python.
+
+Counted in a pass of its own, never during timing: a profiler slows what it watches. Training on few batches is
+subtracted from training on more, so that what is done once, before the loop and after it, does not count.
+"""
+
+import sys
+from typing import NamedTuple
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+FEW, MORE = 1, 9  # batches
+
+
+class Counts(NamedTuple):
+    """Per step.
+
+    operations: calls into torch by the code and by backward, views among them; not those that an operation makes
+    itself.  bytes: asked of torch's allocator, given back or not.  calls: of functions, in Python or called by it.
+    """
+
+    operations: float
+    bytes: float
+    calls: float
+
+
+def counts(trainer, problem):
+    """The Counts of a trainer, a module with `train` and maybe `prepare`, that has run before.
+
+    None of a trainer whose steps call nothing of torch, and of a problem with fewer than 9 full batches.
+    """
+    if len(problem.x) < MORE * problem.batch_size:
+        return None
+    few, more = (counted(trainer, problem.first_rows(n * problem.batch_size)) for n in (FEW, MORE))
+    per_step = Counts(*((b - a) / (MORE - FEW) / problem.epochs for a, b in zip(few, more, strict=True)))
+    return per_step if per_step.operations > 0 else None
+
+
+def counted(trainer, problem):
+    """Operations, bytes and calls of one whole training."""
+    x, y, *rest = problem
+    inputs = trainer.prepare(x, y, problem.batch_size) if hasattr(trainer, "prepare") else (x, y)
+
+    def train():
+        trainer.train(*inputs, *rest)
+
+    train()  # what is compiled or built on first use does not count
+    return *operations_and_bytes(train), calls(train)
+
+
+def operations_and_bytes(function):
+    """How many torch operations a call makes, and how many bytes they allocate on all devices."""
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
+    with profile(activities=activities, profile_memory=True) as profiled:
+        function()
+    operations = sum(is_operation(event) and not is_inside_operation(event) for event in profiled.events())
+    # The tables of the profiler show what is left of each operation's memory; its raw events, what was asked for.
+    changes = [event.nbytes() for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return operations, sum(change for change in changes if change > 0)
+
+
+def is_operation(event):
+    return event.name.startswith("aten::")
+
+
+def is_inside_operation(event):
+    """Whether an operation of torch made this event: `linear`, for example, calls `addmm`."""
+    above = event.cpu_parent
+    while above is not None and not is_operation(above):
+        above = above.cpu_parent
+    return above is not None
+
+
+def calls(function):
+    """How many functions a call calls, written in Python or in C, itself among them."""
+    found = 0
+
+    def note(_frame, event, _argument):
+        nonlocal found
+        found += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(before)
+    return found

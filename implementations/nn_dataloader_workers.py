@@ -1,0 +1,38 @@
+"""Another process prepares the batches: DataLoader with a worker.
+
+A worker pays where a row must be read, decoded and augmented, which takes longer than the training it feeds. Here a
+row is there already. The worker is started in every epoch, still stacks 64 rows, copies each batch into shared
+memory and sends word of it through a pipe; the trainer maps that memory, and waits.
+
+The worker is a process beside the threads that this writing was given. Not on CUDA: a worker that is a fork of this
+process cannot use its device.
+
+Compare with `nn_dataloader`: num_workers=1.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn, optim
+from torch.utils.data import DataLoader, TensorDataset
+
+DEVICES = ("cpu",)
+
+
+def accuracy(logits, target):
+    return (logits.argmax(dim=1) == target).float().mean()
+
+
+def train(x, y, weight, bias, batch_size, lr, epochs):
+    model = nn.utils.skip_init(nn.Linear, *weight.shape, device=x.device, dtype=x.dtype)
+    with torch.no_grad():
+        model.weight.copy_(weight.T)
+        model.bias.copy_(bias)
+    optimizer = optim.SGD(model.parameters(), lr=lr, foreach=False)
+    loader = DataLoader(TensorDataset(x, y), batch_size=batch_size, num_workers=1, generator=torch.Generator())
+    for _ in range(epochs):
+        for xb, yb in loader:
+            loss = F.cross_entropy(model(xb), yb)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return model.weight.detach().T, model.bias.detach()

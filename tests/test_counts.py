@@ -1,0 +1,84 @@
+"""What is counted of a step: operations, bytes, calls."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import implementations
+from benchmarks import counts
+from reference import torch_nn
+from reference.problem import Problem, initial_parameters
+
+
+def problem(rows=9 * 8, features=5, batch_size=8, epochs=1):
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.rand(rows, features, generator=generator), torch.randint(10, (rows,), generator=generator)
+    return Problem(x, y, *initial_parameters(features, 10), batch_size=batch_size, epochs=epochs)
+
+
+def trainer(step, once=lambda: None):
+    """A module whose training calls `once`, and `step` with each batch."""
+
+    def train(x, y, weight, bias, batch_size, lr, epochs):
+        once()
+        for _ in range(epochs):
+            for start in range(0, len(x), batch_size):
+                step(x, start, batch_size)
+        return weight, bias
+
+    return SimpleNamespace(train=train)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_step_is_counted_and_what_surrounds_the_loop_is_not(epochs):
+    def step(x, start, batch_size):
+        x[start : start + batch_size].exp().neg_()  # a view, a new tensor given back at once, a change in place
+
+    found = counts.counts(trainer(step, once=lambda: torch.zeros(1000).exp()), problem(epochs=epochs))
+    assert found.operations == 3
+    assert found.bytes == 8 * 5 * 4  # the new tensor's
+    assert found.calls == 3  # step, exp and neg_: an operator is no call
+
+
+def test_an_operation_inside_another_is_not_counted():
+    weight, bias = torch.zeros(10, 5), torch.zeros(10)
+    step = lambda x, *_: torch.nn.functional.linear(x[:8], weight, bias)  # noqa: E731
+    assert counts.counts(trainer(step), problem()).operations == 2  # the slice and linear, not addmm within it
+
+
+def test_outside_torch_nothing_is_said():
+    assert counts.counts(trainer(lambda *_: sum([1, 2])), problem()) is None
+    assert counts.counts(implementations.load("numpy_loop"), problem()) is None
+
+
+def test_too_few_batches_say_nothing():
+    assert counts.counts(torch_nn, problem(rows=9 * 8 - 1)) is None
+
+
+def test_out_of_place_updates_allocate_the_parameters_once_more():
+    inplace, outofplace = (
+        counts.counts(implementations.load(name), problem()) for name in ("manual_inplace", "manual_outofplace")
+    )
+    assert inplace.operations == outofplace.operations
+    assert outofplace.bytes - inplace.bytes == (5 * 10 + 10) * 4
+
+
+def test_an_earlier_profile_function_is_set_back():
+    before = sys.getprofile()
+    seen = []
+    sys.setprofile(lambda frame, event, argument: seen.append(event))
+    try:
+        mine = sys.getprofile()
+        counts.calls(lambda: None)
+        assert sys.getprofile() is mine
+    finally:
+        sys.setprofile(before)
+
+
+def test_a_call_that_raises_leaves_no_profile_function():
+    before = sys.getprofile()
+    with pytest.raises(ZeroDivisionError):
+        counts.calls(lambda: 1 / 0)
+    assert sys.getprofile() is before
