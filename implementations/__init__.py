@@ -1,5 +1,6 @@
 """One file, one writing of the trainer. A file's name is its name everywhere; nothing is registered.
 
+Wrong ones are in `mistakes/`; their names begin with "mistakes.".
 What must be known before a file runs (its first line, parent, devices, needs) is read from its source, so
 that listing imports nothing and one broken file breaks only itself.
 """
@@ -28,7 +29,7 @@ def load(name):
 
 def source(name):
     """The text of the file."""
-    return (FOLDER / f"{name}.py").read_text(encoding="utf-8-sig", errors="replace")
+    return (FOLDER / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8-sig", errors="replace")
 
 
 def first_line(name):

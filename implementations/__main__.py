@@ -50,6 +50,11 @@ def difference(name, colour):
     return [painted(line) for line in lines] if colour else list(lines)
 
 
+def printed_difference(name):
+    """The difference as text, in colour on a terminal that wants it. Raises Refusal."""
+    return "\n".join(difference(name, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+
+
 def painted(line):
     """A line of a diff with the terminal's colour for what it is."""
     codes = {"---": 1, "+++": 1, "@@": 36, "-": 31, "+": 32}
@@ -63,6 +68,7 @@ def watch(name, dataset, device, epochs):
     from tqdm import tqdm
 
     from reference import datasets
+    from reference.naive import scores
     from reference.problem import Problem, initial_parameters
 
     if device == "cuda" and not torch.cuda.is_available():
@@ -93,15 +99,6 @@ def ready(name, x, y, batch_size):
     """The `train` of an implementation, and what it takes for x and y."""
     module = implementations.load(name)
     return module.train, module.prepare(x, y, batch_size) if hasattr(module, "prepare") else (x, y)
-
-
-def scores(x, y, weight, bias):
-    """Mean loss and accuracy of these parameters, as text."""
-    import torch.nn.functional as F
-
-    logits = x @ weight + bias
-    accuracy = (logits.argmax(dim=1) == y).float().mean()
-    return f"loss {F.cross_entropy(logits, y):.4f}, accuracy {accuracy:.2%}"
 
 
 def check(name, device):
@@ -140,7 +137,7 @@ def main():
             return
         check(name, arguments.device)
         if arguments.diff:
-            print("\n".join(difference(name, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)))
+            print(printed_difference(name))
             return
         watch(name, arguments.dataset, arguments.device, arguments.epochs)
     except Refusal as refusal:

@@ -84,22 +84,27 @@ def solved(name, problem):
 
 def error(case, result):
     """|update - oracle's update| in float32 noise; NaN or infinite where the result is not finite."""
-    unit = case.noise
-    if result[0].dtype == torch.float64:  # the same rounding, 29 bits further down
-        unit *= torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps
-    return (update(case.problem, result) - case.update).norm().item() / unit
+    return (update(case.problem, result) - case.update).norm().item() / unit(case, result[0].dtype)
 
 
-def cases(x, y, classes=10):
-    """The checker's problems, from the simplest on, with rows from x (rows, features) and y (rows,), on the CPU."""
+def unit(case, dtype):
+    """float32 noise, or in float64 the same rounding 29 bits further down."""
+    return case.noise * torch.finfo(dtype).eps / torch.finfo(torch.float32).eps
 
-    def problem(rows, batch_size=64, epochs=1, seed=1):
+
+def cases(x, y, classes=10, seed=1):
+    """The checker's problems, from the simplest on, with rows from x (rows, features) and y (rows,), on the CPU.
+
+    seed: of the initial weights.
+    """
+
+    def problem(rows, batch_size=64, epochs=1, seed=seed, scale=1):
         index = torch.arange(rows) % len(x)
-        weight, _ = initial_parameters(x.shape[1], classes, seed)
+        weight = scale * initial_parameters(x.shape[1], classes, seed)[0]
         bias = torch.linspace(-0.3, 0.3, classes)
         return Problem(x[index], y[index], weight, bias, batch_size=batch_size, epochs=epochs)
 
-    ragged = solved("five batches and a short one", problem(rows=5 * 64 + 16))
+    ragged = solved("five batches and a short one", problem(rows=5 * 64 + classes))
     other = solved("other rows and parameters", generated(like=ragged.problem))
     return [
         solved("one step", problem(rows=64)),
@@ -107,10 +112,12 @@ def cases(x, y, classes=10):
         solved("fewer rows than a batch", problem(rows=23)),
         solved("one row more than a batch", problem(rows=65)),
         ragged,
-        solved("batches of 48", problem(rows=200, batch_size=48)),
+        solved("as many rows in a batch as classes", problem(rows=7 * classes + 3, batch_size=classes)),
         solved("three epochs", problem(rows=200, epochs=3)),
         other,
-        solved(LARGE_LOGITS, large_logits(problem(rows=80, seed=2))),
+        # Large weights round what is added to them more coarsely: 2000 small additions are seen beside one.
+        solved("2000 rows at once, large weights", problem(rows=2000, batch_size=2000, scale=10)),
+        solved(LARGE_LOGITS, large_logits(problem(rows=80, seed=seed + 1))),
         ragged._replace(name="called again", previous=ragged),
         ragged._replace(name="new values in the same tensors", previous=other),
     ]
@@ -174,8 +181,9 @@ def judged(implementation, case, device="cpu", dtype=torch.float32):
     finding = attempt(implementation, case, device, dtype)
     if finding.complaint is None or finding.error is NOT_COMPUTED:
         return finding
-    where = first_wrong(implementation, case.problem, device, dtype)
-    return finding._replace(complaint=f"{finding.complaint}; {where}")
+    where, suspicion = first_wrong(implementation, case.problem, device, dtype)
+    hint = f": {suspicion}" if suspicion else ""
+    return finding._replace(complaint=f"{finding.complaint}; {where}{hint}")
 
 
 def attempt(implementation, case, device, dtype):
@@ -225,21 +233,65 @@ def verdict(error):
 
 
 def first_wrong(implementation, problem, device, dtype):
-    """Where training first goes wrong: trains on the first batch, the first two, ..., then on more epochs."""
+    """Where training first goes wrong, and what that suggests, "" if nothing: two texts.
+
+    Trains on the first batch, the first two, ..., then on more epochs.
+    """
     batches = math.ceil(len(problem.x) / problem.batch_size)
-
-    def wrong(part):
-        return attempt(implementation, solved("", part), device, dtype).complaint
-
     for batch in range(1, batches + 1):
-        part = problem.first_rows(batch * problem.batch_size)._replace(epochs=1)
-        if wrong(part):
-            first_row = (batch - 1) * problem.batch_size
-            return f"first wrong at batch {batch} of {batches} (rows {first_row} to {len(part.x) - 1})"
+        part = solved("", problem.first_rows(batch * problem.batch_size)._replace(epochs=1))
+        finding = attempt(implementation, part, device, dtype)
+        if finding.complaint:
+            rows = f"rows {(batch - 1) * problem.batch_size} to {len(part.problem.x) - 1}"
+            suspect = suspicion if batch == 1 else later_suspicion
+            hint = "" if finding.error is NOT_COMPUTED else suspect(implementation, part, device, dtype)
+            return f"first wrong at batch {batch} of {batches} ({rows})", hint
     for epoch in range(2, problem.epochs + 1):
-        if wrong(problem._replace(epochs=epoch)):
-            return f"first wrong in epoch {epoch}"
-    return "right when called alone: does it remember an earlier call?"
+        if attempt(implementation, solved("", problem._replace(epochs=epoch)), device, dtype).complaint:
+            return f"first wrong in epoch {epoch}", "is anything shuffled, decayed or begun anew in every epoch?"
+    return "right when called alone", "does it remember an earlier call?"
+
+
+def suspicion(implementation, case, device, dtype):
+    """What a wrong first step suggests, as a question that a learner understands, or ""."""
+    got, again = (updated(implementation, case, device, dtype, seed) for seed in (1, 2))
+    if not got.isfinite().all():
+        return "does exp overflow, as it does above 88? Subtract the maximum of each row first"
+    if not torch.equal(got, again):
+        return "two runs differ: does it depend on a random state?"
+    if not got.any():
+        return "nothing was trained: does the update reach the parameters that are returned?"
+    wrong = got - case.update
+    allowed = LIMIT * unit(case, dtype)
+    classes = len(case.problem.bias)
+    if wrong[:-classes].norm() <= allowed:
+        return "only the bias is wrong: is its gradient the sum over the rows, and is it subtracted?"
+    if wrong[-classes:].norm() <= allowed:
+        return "only the weight is wrong: is it trained on the rows that were given?"
+    factor = (got @ case.update / (case.update @ case.update)).item()
+    if (got - factor * case.update).norm() <= allowed * max(1, abs(factor)):
+        return f"the update is {factor:.4g} times the right one: sum or mean, learning rate, sign?"
+    return ""
+
+
+def later_suspicion(implementation, case, device, dtype):
+    """What it suggests that all steps but the last are right."""
+    problem = case.problem
+    if len(problem.x) % problem.batch_size:
+        filled = torch.arange(math.ceil(len(problem.x) / problem.batch_size) * problem.batch_size) % len(problem.x)
+        full = solved("", problem._replace(x=problem.x[filled], y=problem.y[filled]))
+        if not attempt(implementation, full, device, dtype).complaint:
+            return "full batches are right, the short one is not: is it left out, or divided by the full batch size?"
+    return "the batches before are right: is a gradient carried over, or the step changed?"
+
+
+def updated(implementation, case, device, dtype, seed):
+    """The `update` that a trainer makes of a case when all random states have been seeded so."""
+    with unchanged_process_state():
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        return update(case.problem, run(implementation, case.problem.to(device, dtype)))
 
 
 def misfit(result, given):
@@ -249,6 +301,8 @@ def misfit(result, given):
     for name, got, expected in zip(("weight", "bias"), result, (given.weight, given.bias), strict=True):
         if form(got) != form(expected):
             return f"returned {name} as {form(got)}; expected {form(expected)}"
+        if got.requires_grad:
+            return f"returned a {name} that requires a gradient, and with it the graph: detach it"
     return None
 
 

@@ -1,0 +1,96 @@
+"""Lists the mistakes, or shows one beside its right sibling.
+
+python -m implementations.mistakes                       all of them, with what they teach
+python -m implementations.mistakes zero_grad_forgotten   loss and accuracy of both, and what the checker says
+"""
+
+import argparse
+import ast
+import sys
+
+import implementations
+from implementations import mistakes
+from implementations.__main__ import Refusal, count, printed_difference
+
+
+def listing():
+    """All names with what they teach."""
+    from tabulate import tabulate
+
+    lines = [(name.removeprefix("mistakes."), implementations.first_line(name)) for name in mistakes.names()]
+    return tabulate(lines, ("name", "the mistake"), maxcolwidths=[None, 84])
+
+
+def show(name, dataset, epochs):
+    """Prints what the file says, trains it and its sibling, and prints what the checker says. Raises Refusal."""
+    from tabulate import tabulate
+
+    from reference import datasets, equivalence, naive
+    from reference.problem import Problem, initial_parameters
+
+    print(ast.get_docstring(ast.parse(implementations.source(name))) + "\n")
+    try:
+        data = datasets.load(dataset)
+        cases = equivalence.cases(data.x_train, data.y_train, datasets.CLASSES)
+    except (datasets.DatasetError, equivalence.Unjudgeable) as error:
+        raise Refusal(error) from None
+    problem = Problem(data.x_train, data.y_train, *initial_parameters(data.x_train.shape[1], datasets.CLASSES))
+    sibling = implementations.parent(name)
+    lines = [(0, *[str(naive.scores(data.x_valid, data.y_valid, problem.weight, problem.bias))] * 2)]
+    for epoch in range(1, epochs + 1):
+        both = [outcome(each, problem._replace(epochs=epoch), data) for each in (sibling, name)]
+        lines.append((epoch, *both))
+    print(f"{data.name}: {data.origin}; on {len(data.x_valid)} validation rows\n")
+    print(tabulate(lines, ("epochs", sibling, name), disable_numparse=True) + "\n")
+    findings = list(equivalence.findings(implementations.load(name), cases))
+    complaints = [finding for finding in findings if finding.complaint]
+    print(f"the checker: {len(complaints)} of {len(findings)} problems notice it")
+    told = set()
+    for finding in complaints:
+        reason = finding.complaint.rpartition(": ")[2]
+        if reason not in told:
+            print(f"* {finding.case}: {finding.complaint}")
+        told.add(reason)
+
+
+def outcome(name, problem, data):
+    """The scores after training, or what was raised, as text."""
+    from reference import equivalence, naive
+
+    with equivalence.unchanged_process_state():
+        try:
+            result = equivalence.run(implementations.load(name), problem.to())
+        except Exception as raised:
+            return f"{type(raised).__name__}"
+    return str(naive.scores(data.x_valid, data.y_valid, *result))
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m implementations.mistakes", description="Wrong trainers, explained."
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a mistake; without it, all are listed")
+    parser.add_argument("--epochs", type=count, default=2, help="passes over all rows (2)")
+    parser.add_argument("--dataset", default="auto", help="auto (mnist, else digits), mnist, digits or FILE.npz")
+    parser.add_argument("--diff", action="store_true", help="show the mistake: what changed against the right sibling")
+    arguments = parser.parse_args()
+    try:
+        if arguments.name is None:
+            if arguments.diff:
+                raise Refusal("--diff needs a name")
+            print(listing())
+            return
+        name = f"mistakes.{arguments.name.removeprefix('mistakes.')}"
+        if name not in mistakes.names():
+            known = ", ".join(each.removeprefix("mistakes.") for each in mistakes.names())
+            raise Refusal(f"no mistake {arguments.name!r}; there are {known}")
+        if arguments.diff:
+            print(printed_difference(name))
+            return
+        show(name, arguments.dataset, arguments.epochs)
+    except Refusal as refusal:
+        sys.exit(f"error: {refusal}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""The default dtype is changed for everybody.
+
+You see: Nothing here. Tensors made afterwards elsewhere are float64.
+Why it is wrong: the default dtype belongs to the process.
+The fix: name the dtype where a tensor is made.
+Noticed by: one step.
+
+Compare with `manual_inplace`: a line too many.
+"""
+
+import torch
+
+
+def train(x, y, weight, bias, batch_size, lr, epochs):
+    torch.set_default_dtype(torch.float64)
+    weight, bias = weight.clone(), bias.clone()
+    for _ in range(epochs):
+        for start in range(0, len(x), batch_size):
+            xb, yb = x[start : start + batch_size], y[start : start + batch_size]
+            grad = torch.softmax(xb @ weight + bias, dim=1)
+            grad[range(len(yb)), yb] -= 1
+            grad /= len(yb)
+            weight -= xb.T @ grad * lr
+            bias -= grad.sum(0) * lr
+    return weight, bias

@@ -1,0 +1,229 @@
+"""The museum: every mistake is rejected, every right writing accepted, whatever the data, the start or the threads."""
+
+import ast
+import difflib
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import implementations
+from benchmarks import mutants, saved
+from implementations import mistakes
+from implementations.mistakes import __main__ as command
+from reference import datasets, equivalence
+
+ROOT = Path(__file__).parent.parent
+NAMES = mistakes.names()
+RIGHT = [name for name in implementations.names() if not implementations.missing(name)]
+SEEDS = (1, 10, 100)
+
+
+@cache
+def rows(dataset):
+    """x and y of a dataset; "noise" has nothing to learn, 30 features and floats that are no k / 256."""
+    if dataset == "digits":
+        data = datasets.load("digits")
+        return data.x_train, data.y_train
+    generator = torch.Generator().manual_seed(5)
+    return torch.rand(500, 30, generator=generator), torch.randint(10, (500,), generator=generator)
+
+
+@cache
+def cases(dataset, seed):
+    return equivalence.cases(*rows(dataset), seed=seed)
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+
+
+@pytest.mark.parametrize("dataset", ["digits", "noise"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_mistake_is_rejected(name, dataset, threads):
+    for seed in SEEDS:
+        assert equivalence.complaint(implementations.load(name), cases(dataset, seed)), seed
+
+
+@pytest.mark.parametrize("dataset", ["digits", "noise"])
+@pytest.mark.parametrize("name", RIGHT)
+def test_every_right_writing_is_accepted(name, dataset, threads):
+    for seed in SEEDS:
+        assert equivalence.complaint(implementations.load(name), cases(dataset, seed)) is None
+
+
+def test_computing_in_float64_is_no_mistake():
+    right = implementations.load("manual_inplace")
+
+    def train(x, y, weight, bias, *rest):
+        return tuple(
+            parameter.to(x.dtype) for parameter in right.train(x.double(), y, weight.double(), bias.double(), *rest)
+        )
+
+    assert equivalence.complaint(SimpleNamespace(train=train), cases("digits", 1)) is None
+
+
+def test_there_are_enough_of_them():
+    assert len(NAMES) >= 40
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_says_what_is_seen_why_it_is_wrong_how_to_mend_it_and_what_notices_it(name):
+    text = ast.get_docstring(ast.parse(implementations.source(name)))
+    first, *rest = text.splitlines()
+    assert first.endswith(".")
+    for word in ("You see: ", "Why it is wrong: ", "The fix: ", "Noticed by: "):
+        assert sum(line.startswith(word) for line in rest) == 1, word
+    noticed = re.search(r"^Noticed by: (.+)\.$", text, re.MULTILINE)[1]
+    findings = equivalence.findings(implementations.load(name), cases("digits", 1))
+    assert noticed == next(finding.case for finding in findings if finding.complaint)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_difference_from_the_right_sibling_is_the_mistake(name):
+    sibling = implementations.parent(name)
+    assert sibling in implementations.names()
+    code = [body(implementations.source(each)) for each in (sibling, name)]
+    changed = [line for line in difflib.ndiff(*code) if line[0] in "+-" and line[1:].strip()]
+    assert 1 <= len(changed) <= 15
+
+
+def body(source):
+    """The lines below the docstring."""
+    return source.splitlines()[ast.parse(source).body[0].end_lineno :]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("zero_grad_forgotten", "the batches before are right: is a gradient carried over"),
+        ("short_batch_dropped", "full batches are right, the short one is not"),
+        ("short_batch_divided_by_batch_size", "full batches are right, the short one is not"),
+        ("bias_never_updated", "only the bias is wrong"),
+        ("bias_gradient_averaged", "only the bias is wrong"),
+        ("learning_rate_halved", "the update is 0.5 times the right one"),
+        ("loss_summed", "the update is 64 times the right one"),
+        ("sign_reversed", "the update is -1 times the right one"),
+        ("data_of_a_copy", "nothing was trained"),
+        ("zero_grad_before_step", "nothing was trained"),
+        ("noise_on_the_pixels", "two runs differ: does it depend on a random state?"),
+        ("shuffled_from_epoch_two", "first wrong in epoch 2: is anything shuffled"),
+        ("shuffled", "changed torch's random state"),
+        ("updates_the_callers_weights", "modified the caller's weight"),
+        ("threads_left_changed", "changed torch's number of threads"),
+        ("answer_remembered", "right when called alone: does it remember an earlier call?"),
+        ("naive_softmax", "large logits: the trained parameters are not finite"),
+        ("zero_grad_before_first_backward", "raised AttributeError: 'NoneType'"),
+    ],
+)
+def test_the_checker_says_in_words_what_the_pattern_suggests(name, words):
+    findings = equivalence.findings(implementations.load(f"mistakes.{name}"), cases("digits", 1))
+    assert any(words in f"{finding.case}: {finding.complaint}" for finding in findings)
+
+
+def test_the_published_table_has_every_mistake_and_the_readme_its_sums():
+    page = (saved.RESULTS / "mistakes.md").read_text()
+    assert re.findall(r"^\| `(\w+)` ", page, re.MULTILINE) == [name.removeprefix("mistakes.") for name in NAMES]
+    assert "NOT NOTICED" not in page
+    sums = re.search(r'Of (\d+) mistakes .*? notices (\d+), .*? trainer" (\d+), the checker (\d+)\.', page)
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f" {sums[1]} mistakes" in readme
+    assert f'"the loss fell" notices {sums[2]}, "accuracy within two points" {sums[3]}, the checker {sums[4]}' in readme
+
+
+# --- python -m implementations.mistakes ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """A small file of digits that can be told apart: each lights its own pixel."""
+    path = tmp_path_factory.mktemp("data") / "own.npz"
+    labels = np.arange(640) % 10
+    pixels = np.eye(10, dtype=np.float32)[labels]
+    np.savez(path, x_train=pixels, y_train=labels, x_valid=pixels, y_valid=labels)
+    return str(path)
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "implementations.mistakes", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_the_list_has_every_mistake_with_its_lesson():
+    lines = command.listing().splitlines()
+    assert max(map(len, lines)) <= 120
+    for name in NAMES:
+        assert any(line.startswith(name.removeprefix("mistakes.") + " ") for line in lines)
+
+
+def test_a_mistake_beside_its_sibling(dataset):
+    done = run("zero_grad_forgotten", "--dataset", dataset, "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("The gradients are never zeroed")
+    assert re.search(r"^ *epochs +autograd_inplace +mistakes.zero_grad_forgotten$", done.stdout, re.MULTILINE)
+    assert len(re.findall(r"loss \d\.\d{4}, accuracy \d+\.\d\d%", done.stdout)) == 4
+    assert re.search(r"the checker: \d+ of 12 problems notice it\n\* one row more than a batch: ", done.stdout)
+
+
+def test_a_mistake_that_raises_is_shown(dataset):
+    done = run("inplace_without_no_grad", "--dataset", dataset, "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^ *1 +loss .* +RuntimeError$", done.stdout, re.MULTILINE)
+
+
+def test_the_diff_shows_the_mistake():
+    done = run("sign_reversed", "--diff")
+    assert done.returncode == 0
+    assert "+            weight += xb.T @ grad * lr" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("no_such",), "error: no mistake 'no_such'; there are answer_remembered, "),
+        (("--diff",), "error: --diff needs a name"),
+        (("sign_reversed", "--dataset", "gone.npz"), "error: gone.npz"),
+    ],
+)
+def test_bad_arguments_are_one_line(arguments, complaint):
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(complaint)
+    assert len(done.stderr.splitlines()) == 1
+
+
+# --- mutants ------------------------------------------------------------------------------------------------
+
+
+def test_a_mutant_is_one_change_to_what_training_uses():
+    found = list(mutants.mutants("manual_inplace"))
+    changes = [mutant.change for mutant in found]
+    assert "weight -= xb.T @ grad * lr -> weight += xb.T @ grad * lr" in changes
+    assert "grad.sum(0) -> grad.sum(1)" not in changes  # the constant itself changes
+    assert "0 -> 1" in changes
+    assert len({mutant.source for mutant in found}) == len(found)
+    accuracy = [mutant for mutant in mutants.mutants("autograd_inplace") if "argmax" in mutant.change]
+    assert accuracy == []
+
+
+def test_mutants_are_rejected_or_explained():
+    for mutant in mutants.mutants("manual_inplace"):
+        assert mutants.complaint(mutant, cases("digits", 1)) or mutants.reason(mutant), mutant.change
+
+
+def test_a_mutant_that_is_no_python_is_rejected():
+    assert mutants.complaint(mutants.Mutant("a", "b", "def"), []) == "raised SyntaxError"
