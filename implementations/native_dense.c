@@ -148,8 +148,11 @@ static void *train_share(void *given) {
                     z[c] /= SCALE * SCALE;
                 }
             }
-            for (int c = 0; c < CLASSES; c++)
-                for (int i = 0; i < LANES; i++) bias[c] -= bias_change[c][i];
+            for (int c = 0; c < CLASSES; c++) {
+                float change = 0; /* summed first: it would round coarser, lane by lane, beside the bias */
+                for (int i = 0; i < LANES; i++) change += bias_change[c][i];
+                bias[c] -= change;
+            }
             for (int b = 0; b < own; b++) {
                 vec change[CLASSES];
                 products(change, grad, by_feature + b * tiles * LANES / PER_LANE, tiles);

@@ -106,8 +106,11 @@ int train(const ints *by_row, const ints *by_feature, const ints *labels, float 
                     z[c] /= SCALE * SCALE;
                 }
             }
-            for (int c = 0; c < CLASSES; c++)
-                for (int i = 0; i < LANES; i++) bias[c] -= bias_change[c][i];
+            for (int c = 0; c < CLASSES; c++) {
+                float change = 0; /* summed first: it would round coarser, lane by lane, beside the bias */
+                for (int i = 0; i < LANES; i++) change += bias_change[c][i];
+                bias[c] -= change;
+            }
             for (int b = 0; b < blocks; b++) {
                 vec change[CLASSES];
                 products(change, grad, by_feature + batch_number * size + b * (size / blocks), tiles);

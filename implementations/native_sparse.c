@@ -143,7 +143,8 @@ static void *train_share(void *given) {
         for (int batch = 0, left = job->rows; left > 0; batch++, left -= job->batch) {
             tile *shares = job->shares + step % 2 * threads * tiles;
             for (int t = 0; t < tiles; t++)
-                products((vec *)shares[me->number * tiles + t], weight, &job->by_row, (first_batch + batch) * tiles + t);
+                products((vec *)shares[me->number * tiles + t], weight, &job->by_row,
+                         (first_batch + batch) * tiles + t);
             meet(job, ++step);
             vec bias_change[CLASSES] = {};
             for (int t = 0; t < tiles; t++) {
@@ -158,8 +159,11 @@ static void *train_share(void *given) {
                     z[c] /= SCALE * SCALE;
                 }
             }
-            for (int c = 0; c < CLASSES; c++)
-                for (int i = 0; i < LANES; i++) bias[c] -= bias_change[c][i];
+            for (int c = 0; c < CLASSES; c++) {
+                float change = 0; /* summed first: it would round coarser, lane by lane, beside the bias */
+                for (int i = 0; i < LANES; i++) change += bias_change[c][i];
+                bias[c] -= change;
+            }
             for (int b = 0; b < own; b++) {
                 vec change[CLASSES];
                 products(change, grad, &job->by_feature, (first_batch + batch) * own + b);
@@ -199,8 +203,9 @@ int train(const int32_t *row_start, const INDEX *row_index, const ints *row_vect
     memset(memory, 0, sizeof(tile) * blocks);
     for (int f = 0; f < features; f++)
         for (int c = 0; c < CLASSES; c++) memory[f / LANES][c][f % LANES] = weight[order[f] * CLASSES + c] / SCALE;
-    struct job job = {{row_start, row_index, row_vectors}, {feature_start, feature_index, feature_vectors}, labels, memory, bias, memory + blocks,
-                      memory + blocks + 2 * threads * tiles, own, rows, batch, epochs, threads, lr, 0, 0};
+    struct job job = {{row_start, row_index, row_vectors}, {feature_start, feature_index, feature_vectors}, labels,
+                      memory, bias, memory + blocks, memory + blocks + 2 * threads * tiles, own, rows, batch, epochs,
+                      threads, lr, 0, 0};
     struct worker workers[threads];
     int running = 1, failure = 0;
     for (int i = 0; i < threads; i++) workers[i] = (struct worker){.job = &job, .number = i};

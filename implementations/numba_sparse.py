@@ -50,7 +50,8 @@ def trained(x, columns, ends, y, scale, weight, bias, batch_size, lr, epochs):
             used, end = columns[end : ends[batch]], ends[batch]
             yb = y[batch * batch_size : (batch + 1) * batch_size]
             n = len(yb)
-            rows = pixels[: (n + -n % 4) * len(used)].reshape(-1, len(used))
+            filled = n + -n % 4
+            rows = pixels[: filled * len(used)].reshape(filled, len(used))
             for i in range(n):
                 for j in range(len(used)):
                     rows[i, j] = x[first + i * len(used) + j] * scale

@@ -124,12 +124,13 @@ def cases(x, y, classes=10, seed=1):
 
 
 def generated(like):
-    """A problem of the same shape on made-up rows, no two alike whatever the dataset: sparse pixels k / 256."""
+    """A problem of the same shape on made-up rows, whatever the dataset: sparse pixels k / 256, a batch of none."""
     generator = torch.Generator().manual_seed(3)
     rows, features = like.x.shape
     classes = len(like.bias)
     x = torch.randint(1, 256, (rows, features), generator=generator) / 256
     x *= torch.rand(rows, features, generator=generator) < 0.2
+    x[like.batch_size : 2 * like.batch_size] = 0
     y = torch.randint(classes, (rows,), generator=generator)
     weight, _ = initial_parameters(features, classes, seed=4)
     return like._replace(x=x, y=y, weight=weight, bias=torch.linspace(0.2, -0.2, classes))

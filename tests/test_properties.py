@@ -9,30 +9,20 @@ import implementations
 from reference import equivalence
 from reference.problem import Problem
 
-COMPILED_FOR_EACH_SHAPE = ("compile_step", "jax_scan", "nn_dataloader_workers")  # the last starts a process each time
+SLOW = ("compile_step", "jax_scan", "nn_dataloader_workers")  # compile for each shape, or start a process
+# Adds products to the parameters in one call of a library, which for a few features does so row by row: up to 17 was
+# seen with 2 features and 20 rows, where with 784 it is right to the last digit.
+COARSE_IF_TINY = ("manual_fused_ops",)
 RIGHT = [
-    name
-    for name in implementations.names()
-    if name not in COMPILED_FOR_EACH_SHAPE and not implementations.missing(name)
+    name for name in implementations.names() if name not in SLOW + COARSE_IF_TINY and not implementations.missing(name)
 ]
 OVERFLOWING = [name for name in RIGHT if "EXPECTED_TO_FAIL" in implementations.source(name)]
 
-# When a mistake changes anything.
-VISIBLE = {
-    "sign_reversed": lambda problem: True,
-    "learning_rate_halved": lambda problem: True,
-    "mean_over_all_entries": lambda problem: True,
-    "bias_never_updated": lambda problem: True,
-    "epoch_short": lambda problem: True,
-    "labels_of_the_next_row": lambda problem: not torch.equal(problem.y, problem.y.roll(-1)),
-    "loss_summed": lambda problem: min(len(problem.x), problem.batch_size) > 1,
-    "bias_gradient_averaged": lambda problem: min(len(problem.x), problem.batch_size) > 1,
-    "short_batch_dropped": lambda problem: len(problem.x) % problem.batch_size,
-    "short_batch_divided_by_batch_size": lambda problem: len(problem.x) % problem.batch_size,
-    "zero_grad_forgotten": lambda problem: problem.steps > 1,
-    "gradient_one_batch_late": lambda problem: problem.steps > 1,
-    "momentum_left_in": lambda problem: problem.steps > 1,
-}
+MISTAKES = [
+    *("sign_reversed", "learning_rate_halved", "mean_over_all_entries", "bias_never_updated", "epoch_short"),
+    *("labels_of_the_next_row", "loss_summed", "bias_gradient_averaged", "short_batch_dropped", "zero_grad_forgotten"),
+    *("short_batch_divided_by_batch_size", "gradient_one_batch_late", "momentum_left_in", "weight_decay_left_in"),
+]
 
 
 @st.composite
@@ -73,10 +63,16 @@ def test_a_right_trainer_is_never_rejected(case, name):
     assert equivalence.judged(implementations.load(name), case).complaint is None
 
 
-@pytest.mark.parametrize("name", VISIBLE)
+def is_visible(mistake, case):
+    """Whether a mistake, computed in float64, is further from the truth on this problem than twice what is allowed."""
+    result = equivalence.run(mistake, case.problem.to(dtype=torch.float64))
+    return not (equivalence.update(case.problem, result) - case.update).norm() <= 2 * equivalence.LIMIT * case.noise
+
+
+@pytest.mark.parametrize("name", MISTAKES)
 @any_number(150)
 @given(case=cases())
 def test_a_visible_mistake_is_never_accepted(name, case):
-    assume(VISIBLE[name](case.problem))
-    assume(name not in ("learning_rate_halved", "zero_grad_forgotten") or largest_logit(case.problem) < 80)
-    assert equivalence.attempt(implementations.load(f"mistakes.{name}"), case, "cpu", torch.float32).complaint
+    mistake = implementations.load(f"mistakes.{name}")
+    assume(is_visible(mistake, case))
+    assert equivalence.attempt(mistake, case, "cpu", torch.float32).complaint
