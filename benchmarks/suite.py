@@ -31,12 +31,13 @@ class Refused(Exception):
 class Entrant(NamedTuple):
     """A trainer that has passed its checks: a function of weight and bias, and what a row says about it.
 
-    train: trains on the timed rows.  source: its text.  first_call: seconds paid before the first result.
+    train: trains on the timed rows.  source, c_source: its text.  first_call: seconds paid before the first result.
     error: in float32 noise.  counts: per step; None outside torch.
     """
 
     train: callable
     source: str
+    c_source: str
     first_call: float
     error: float
     counts: Counts | None
@@ -47,8 +48,9 @@ class Entrant(NamedTuple):
         return {
             f"{prefix}first_call_seconds": self.first_call,
             f"{prefix}error": self.error,
-            f"{prefix}lines": implementations.lines_of_code(self.source),
-            f"{prefix}source_sha256": hashlib.sha256(self.source.encode()).hexdigest(),
+            f"{prefix}lines": implementations.lines_of_code(self.source)
+            + implementations.c_lines_of_code(self.c_source),
+            f"{prefix}source_sha256": hashlib.sha256((self.source + self.c_source).encode()).hexdigest(),
             f"{prefix}operations_per_step": operations,
             f"{prefix}bytes_per_step": size,
             f"{prefix}calls_per_step": calls,
@@ -198,6 +200,7 @@ class Contest:
         return Entrant(
             train=lambda *start: trainer.train(*inputs, *start, batch_size, *rest),
             source=source,
+            c_source=implementations.c_source(name),
             first_call=first_call,
             error=error,
             counts=counts(trainer, self.problem),

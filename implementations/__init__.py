@@ -32,6 +32,12 @@ def source(name):
     return (FOLDER / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8-sig", errors="replace")
 
 
+def c_source(name):
+    """The text of the C file of the same name, "" if there is none."""
+    path = FOLDER / f"{name}.c"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
 def first_line(name):
     """What the file does, in one line: the first of its docstring, or "" without one."""
     return _docstring(name).partition("\n")[0]
@@ -92,6 +98,12 @@ def lines_of_code(text):
         if token.type not in silent:
             code.update(range(token.start[0], token.end[0] + 1))
     return len(code - docstrings)
+
+
+def c_lines_of_code(text):
+    """How many lines of C source hold code: no blank lines or comments."""
+    without_comments = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
+    return sum(bool(line.strip()) for line in without_comments.splitlines())
 
 
 def _tree(name):

@@ -136,6 +136,13 @@ def test_a_file_that_says_nothing_or_is_broken_is_listed_all_the_same(folder, te
     assert implementations.missing_packages("idea") == []
 
 
+def test_lines_of_c_are_neither_blank_nor_comment():
+    text = "/* Comment\n   of two lines. */\n\n#include <a.h> /* why */\nint f(void) { // what\n    return 3; }\n"
+    assert implementations.c_lines_of_code(text) == 3
+    assert implementations.c_lines_of_code(implementations.c_source("native_single")) > 50
+    assert implementations.c_source("manual_inplace") == ""
+
+
 def test_lines_of_code_are_neither_blank_nor_comment_nor_docstring():
     text = '"""Docstring\nof two lines."""\n\n# comment\nx = [\n    1,\n]  # trailing\n\n\n'
     text += 'def f():\n    """Doc."""\n    return x\n'
