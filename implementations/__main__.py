@@ -27,7 +27,7 @@ def listing():
         name, depth = ancestors[-1], len(ancestors) - 1
         lines.append(("  " * depth + name, implementations.parent(name), implementations.first_line(name)))
     # tabulate takes indentation for padding unless it is told to keep it
-    return tabulate(lines, ("name", "parent", "what it does"), maxcolwidths=[None, None, 70], preserve_whitespace=True)
+    return tabulate(lines, ("name", "parent", "what it does"), maxcolwidths=[None, None, 58], preserve_whitespace=True)
 
 
 def ancestry(name):

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import implementations
@@ -46,16 +45,6 @@ def test_the_diff_shows_what_changed_and_in_colour_if_asked():
     painted = command.difference("autograd_outofplace", colour=True)
     assert "\033[31m-                weight.grad.zero_()\033[0m" in painted
     assert [re.sub("\033\\[\\d+m", "", line) for line in painted] == plain
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    """A small file of digits that can be told apart: each lights its own pixel."""
-    path = tmp_path_factory.mktemp("data") / "own.npz"
-    labels = np.arange(640) % 10
-    pixels = np.eye(10, dtype=np.float32)[labels]
-    np.savez(path, x_train=pixels, y_train=labels, x_valid=pixels, y_valid=labels)
-    return str(path)
 
 
 def test_training_prints_loss_and_accuracy_on_the_way(dataset):

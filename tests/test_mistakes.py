@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
@@ -148,16 +147,6 @@ def test_the_published_table_has_every_mistake_and_the_readme_its_sums():
 
 
 # --- python -m implementations.mistakes ---------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    """A small file of digits that can be told apart: each lights its own pixel."""
-    path = tmp_path_factory.mktemp("data") / "own.npz"
-    labels = np.arange(640) % 10
-    pixels = np.eye(10, dtype=np.float32)[labels]
-    np.savez(path, x_train=pixels, y_train=labels, x_valid=pixels, y_valid=labels)
-    return str(path)
 
 
 def run(*arguments):
