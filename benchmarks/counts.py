@@ -1,7 +1,8 @@
 """What a step of training consists of: torch operations, bytes allocated, calls made by Python.
 
 Counted in a pass of its own, never during timing: a profiler slows what it watches. Training on few batches is
-subtracted from training on more, so that what is done once, before the loop and after it, does not count.
+subtracted from training on more, so that what is done once, before the loop and after it, does not count. Nor does
+what other processes do.
 """
 
 import sys

@@ -17,7 +17,8 @@ def markdown(run):
             f"\n### What each layer costs on {', '.join(devices)}",
             "What a step of each writing takes more than one of its parent: microseconds with their 99 % interval, "
             "torch operations, kilobytes allocated, function calls and lines of code. "
-            f'"{table.NOT_MEASURED}": the interval of the ratio contains 1. Blank: not torch.',
+            f'"{table.NOT_MEASURED}": the interval of the ratio contains 1. Blank: not torch, or fewer than nine full '
+            "batches to count in. What worker processes do is not counted.",
             table.markdown_grid(cells, COLUMNS, left=3),
         ]
     )

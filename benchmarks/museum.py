@@ -43,7 +43,7 @@ def page():
         counts["checker"] += any(noticed)
         first = cases[noticed.index(True)].name if any(noticed) else "NOT NOTICED"
         marks = [mark(each) for each in (loss, accuracy, *noticed)]
-        cells.append([f"`{name.removeprefix('mistakes.')}`", first, *marks])
+        cells.append([f"`{name.removeprefix('mistakes.')}`", first, *score_cells(after), *marks])
     total = len(cells)
     return "\n\n".join(
         [
@@ -51,11 +51,19 @@ def page():
             f'Of {total} mistakes "the loss fell" notices {counts["loss fell"]}, "accuracy within two points of a '
             f'right trainer" {counts["accuracy"]}, the checker {counts["checker"]}. Written by '
             f"`python -m benchmarks.museum`; the two tests look at {EPOCHS} epochs of {ROWS} rows of {data.name}, an "
-            "error that is raised counts as noticed. The checker's problems:",
+            f"error that is raised counts as noticed. Before training: {before}; a right trainer: {reference}. The "
+            "checker's problems:",
             "\n".join(f"{number}. {case.name}" for number, case in zip(numbers, cases, strict=True)),
-            table.markdown_grid(cells, ["mistake", "first noticed by", "loss fell", "accuracy", *numbers], left=2),
+            table.markdown_grid(
+                cells, ["mistake", "first noticed by", "loss", "accuracy", "loss fell", "close", *numbers], left=2
+            ),
         ]
     )
+
+
+def score_cells(scores):
+    """Loss and accuracy as text; blank where training raised."""
+    return [f"{scores.loss:.4f}", f"{scores.accuracy:.2%}"] if scores else ["", ""]
 
 
 def findings(name, cases):

@@ -11,6 +11,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 TEXT = str
 COUNT = int
 NUMBER = (int, float)
+LARGEST = 1e15  # of any number in a run; NaN and infinity are not below it
 
 # What a row must hold to be shown, with its type; lists hold one entry per pair.
 FIELDS = {
@@ -96,7 +97,7 @@ def load(path):
         raise RunError(f"{path}: not JSON, or cut off: {error}") from None
     try:
         rows = [benchmark["extra_info"] for benchmark in content["benchmarks"]]
-        untimed = [(row, reason) for row, reason in content["untimed"]]
+        untimed = [(row + "", reason + "") for row, reason in content["untimed"]]
     except (KeyError, TypeError, ValueError):
         raise RunError(f"{path}: not a run of this suite; expected what `pytest benchmarks` saves") from None
     for row in rows:
@@ -110,8 +111,10 @@ def check_row(path, row):
         value = row.get(field) if isinstance(row, dict) else None
         if not isinstance(value, kind) and (value is not None or field in FIELDS):
             raise RunError(f"{path}: a row without a usable {field!r}; was it saved by another version of this suite?")
+        if isinstance(value, NUMBER) and not abs(value) < LARGEST:
+            raise RunError(f"{path}: row {row['name']} has {str(value)[:20]} as its {field}; expected a finite number")
     times = row["own_seconds"] + row["baseline_seconds"]
-    if not all(isinstance(second, NUMBER) and second > 0 for second in times):
+    if not all(isinstance(second, NUMBER) and 0 < second < LARGEST for second in times):
         raise RunError(f"{path}: row {row['name']} has times that are not positive numbers")
     if len(row["own_seconds"]) != len(row["baseline_seconds"]):
         raise RunError(f"{path}: row {row['name']} has unequal numbers of its own and its baseline's times")
@@ -122,5 +125,5 @@ def check_row(path, row):
         )
     if min(row["epochs"], row["steps"], row["rows"], row["batch_size"]) < 1:
         raise RunError(f"{path}: row {row['name']} has no epochs, steps, rows or batches")
-    if not row["floor_seconds"] > 0:
+    if not row["floor_seconds"] > 1 / LARGEST:
         raise RunError(f"{path}: row {row['name']} has a floor of {row['floor_seconds']} seconds, expected more than 0")

@@ -103,6 +103,10 @@ def ready(name, x, y, batch_size):
 
 def check(name, device):
     """Raises Refusal unless there is such an implementation, and it can run here on that device."""
+    if name.startswith("mistakes."):
+        raise Refusal(
+            f"{name} is wrong on purpose: python -m implementations.mistakes {name.removeprefix('mistakes.')}"
+        )
     if name not in implementations.names():
         raise Refusal(f"no implementation {name!r}; there are {', '.join(implementations.names())}")
     if device not in implementations.devices(name):

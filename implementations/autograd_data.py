@@ -1,8 +1,8 @@
 """The update through `.data`, as PyTorch was written before version 0.4.
 
 `weight.data` is the same memory as a tensor that autograd does not know, so no `no_grad` is needed, and nothing
-warns: autograd cannot notice that a value which backward still needs was changed. `no_grad` can: it counts the
-changes of a tensor, and backward refuses. Here nothing is needed after the update, so both are right.
+warns. Autograd counts the changes of a tensor, under no_grad as well, and backward refuses where a value that it still
+needs was changed; changes through `.data` are not counted. Here nothing is needed after the update: both are right.
 
 Compare with `autograd_inplace`: `.data` in place of `no_grad`.
 """

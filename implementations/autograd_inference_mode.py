@@ -1,8 +1,8 @@
 """inference_mode in place of no_grad, where that is allowed.
 
-Tensors made under inference_mode keep no count of their changes and can never enter a graph, so making them is a
-little cheaper. Changing a parameter in place is allowed, and the product `weight.grad * lr` is used up at once. An
-out-of-place update would be an error: the new weight would be such a tensor, and the next backward refuses it.
+Tensors made under inference_mode keep no count of their changes and can never be saved for a backward, so making
+them is a little cheaper. Changing a parameter in place is allowed, and the product `weight.grad * lr` is used up at
+once. An out-of-place update would make the parameters themselves such tensors, for everybody who gets them.
 
 Compare with `autograd_inplace`: one word.
 """

@@ -1,12 +1,12 @@
 """The whole training in C, in vectors of 16 floats (8 without AVX-512): native_single.c beside this file.
 
-A BLAS must be good for all matrices; these are thin, 784 x 10. With a vector for each class the ten sums of a
-product stay in registers and no lane is idle: rows are in the lanes for the logits, features for the gradient. Pixels
-that are k / 256 are read as bytes: exact, and a quarter of the memory.
+Loops leave it to the compiler what a vector holds. Here there is one for each class, so the ten sums of a product
+stay in registers and no lane is idle: rows are in the lanes for the logits, features for the gradient. Pixels that are
+k / 256 are made floats in a register, where they are multiplied, and never written down.
 
 `prepare` lays x out twice, in the orders in which it is read; the C source is compiled on first use, for this CPU.
 
-Compare with `numba_dense`: our own vectors in place of a BLAS.
+Compare with `numba_dense`: our own vectors in place of loops.
 """
 
 import ctypes
@@ -48,7 +48,7 @@ def library(**constants):
                 output(*command, str(source), "-o", f"{folder}/{file}")
                 os.replace(f"{folder}/{file}", CACHE / file)
         return ctypes.CDLL(CACHE / file)
-    except OSError:  # no place for a cache
+    except (OSError, RuntimeError):  # no place for a cache
         with tempfile.TemporaryDirectory() as folder:
             output(*command, str(source), "-o", f"{folder}/{file}")
             return ctypes.CDLL(f"{folder}/{file}")

@@ -49,7 +49,8 @@ struct job {
     tile *grads;            /* [thread][tile]: each thread's copy of the gradient of the logits */
     int own, rows, batch, epochs, threads; /* own: blocks of features of one thread */
     float lr;
-    atomic_int started, arrived;
+    atomic_int started;
+    atomic_llong arrived;
 };
 
 struct worker {
@@ -121,7 +122,7 @@ static inline void gradient(vec *z, ints label, float step) {
 }
 
 /* Returns when all threads have come here for the step-th time. */
-static void meet(struct job *job, int step) {
+static void meet(struct job *job, long long step) {
     atomic_fetch_add(&job->arrived, 1);
     for (int turn = 0; atomic_load_explicit(&job->arrived, memory_order_acquire) < step * job->threads; turn++)
         if (turn > 20000) sched_yield(); /* more threads than cores */
@@ -138,7 +139,7 @@ static void *train_share(void *given) {
     while (job->started == 0) sched_yield();
     if (job->started < 0) return 0;
     for (int c = 0; c < CLASSES; c++) bias[c] = job->bias[c];
-    int step = 0;
+    long long step = 0;
     for (int epoch = 0; epoch < job->epochs; epoch++)
         for (int batch = 0, left = job->rows; left > 0; batch++, left -= job->batch) {
             tile *shares = job->shares + step % 2 * threads * tiles;

@@ -49,7 +49,7 @@ def library(**constants):
                 output(*command, str(source), "-o", f"{folder}/{file}")
                 os.replace(f"{folder}/{file}", CACHE / file)
         return ctypes.CDLL(CACHE / file)
-    except OSError:  # no place for a cache
+    except (OSError, RuntimeError):  # no place for a cache
         with tempfile.TemporaryDirectory() as folder:
             output(*command, str(source), "-o", f"{folder}/{file}")
             return ctypes.CDLL(f"{folder}/{file}")

@@ -50,8 +50,7 @@ def trained(x, columns, ends, y, scale, weight, bias, batch_size, lr, epochs):
             used, end = columns[end : ends[batch]], ends[batch]
             yb = y[batch * batch_size : (batch + 1) * batch_size]
             n = len(yb)
-            filled = n + -n % 4
-            rows = pixels[: filled * len(used)].reshape(filled, len(used))
+            rows = pixels[: (n + -n % 4) * len(used)].reshape(n + -n % 4, len(used))
             for i in range(n):
                 for j in range(len(used)):
                     rows[i, j] = x[first + i * len(used) + j] * scale
@@ -66,9 +65,7 @@ def trained(x, columns, ends, y, scale, weight, bias, batch_size, lr, epochs):
                 grad[i] *= step / grad[i].sum()
                 grad[i, yb[i]] -= step
             update(rows, grad, own, bias)
-            for c in range(len(bias)):
-                for j in range(len(used)):
-                    weight[c, used[j]] = own[c, j]
+            weight[:, used] = own
 
 
 def prepare(x, y, batch_size):

@@ -6,6 +6,7 @@ the oracle on the same problem. Right trainers measure 0.5 to 3, the classic mis
 only threshold, for everybody.
 """
 
+import gc
 import math
 import pickle
 import random
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from reference import torch_nn
-from reference.problem import Problem, initial_parameters
+from reference.problem import LEARNING_RATE, Problem, initial_parameters
 
 LIMIT = 10.0
 TOO_NOISY = 1e-3
@@ -98,11 +99,11 @@ def cases(x, y, classes=10, seed=1):
     seed: of the initial weights.
     """
 
-    def problem(rows, batch_size=64, epochs=1, seed=seed, scale=1):
+    def problem(rows, batch_size=64, epochs=1, seed=seed, scale=1, lr=LEARNING_RATE):
         index = torch.arange(rows) % len(x)
         weight = scale * initial_parameters(x.shape[1], classes, seed)[0]
         bias = torch.linspace(-0.3, 0.3, classes)
-        return Problem(x[index], y[index], weight, bias, batch_size=batch_size, epochs=epochs)
+        return Problem(x[index], y[index], weight, bias, batch_size=batch_size, epochs=epochs, lr=lr)
 
     ragged = solved("five batches and a short one", problem(rows=5 * 64 + classes))
     other = solved("other rows and parameters", generated(like=ragged.problem))
@@ -112,9 +113,10 @@ def cases(x, y, classes=10, seed=1):
         solved("fewer rows than a batch", problem(rows=23)),
         solved("one row more than a batch", problem(rows=65)),
         ragged,
-        solved("as many rows in a batch as classes", problem(rows=7 * classes + 3, batch_size=classes)),
+        solved("as many rows in a batch as classes", problem(rows=7 * classes + 3, batch_size=classes, lr=0.1)),
         solved("three epochs", problem(rows=200, epochs=3)),
         other,
+        solved("pixels of any size and sign", standardised(problem(rows=100))),
         # Large weights round what is added to them more coarsely: 2000 small additions are seen beside one.
         solved("2000 rows at once, large weights", problem(rows=2000, batch_size=2000, scale=10)),
         solved(LARGE_LOGITS, large_logits(problem(rows=80, seed=seed + 1))),
@@ -131,9 +133,15 @@ def generated(like):
     x = torch.randint(1, 256, (rows, features), generator=generator) / 256
     x *= torch.rand(rows, features, generator=generator) < 0.2
     x[like.batch_size : 2 * like.batch_size] = 0
-    y = torch.randint(classes, (rows,), generator=generator)
+    y = torch.randint(classes - 1, (rows,), generator=generator)  # the last class does not occur
     weight, _ = initial_parameters(features, classes, seed=4)
     return like._replace(x=x, y=y, weight=weight, bias=torch.linspace(0.2, -0.2, classes))
+
+
+def standardised(problem):
+    """The same problem on pixels ~ N(0, 1 / 4): below 0, above 1, and no multiples of anything."""
+    generator = torch.Generator().manual_seed(5)
+    return problem._replace(x=torch.randn(problem.x.shape, generator=generator) / 2)
 
 
 def large_logits(problem):
@@ -182,7 +190,10 @@ def judged(implementation, case, device="cpu", dtype=torch.float32):
     finding = attempt(implementation, case, device, dtype)
     if finding.complaint is None or finding.error is NOT_COMPUTED:
         return finding
-    where, suspicion = first_wrong(implementation, case.problem, device, dtype)
+    try:
+        where, suspicion = first_wrong(implementation, case.problem, device, dtype)
+    except Exception as raised:  # it was wrong before it raised
+        where, suspicion = f"and raised {described(raised)} when called again", ""
     hint = f": {suspicion}" if suspicion else ""
     return finding._replace(complaint=f"{finding.complaint}; {where}{hint}")
 
@@ -190,24 +201,30 @@ def judged(implementation, case, device="cpu", dtype=torch.float32):
 def attempt(implementation, case, device, dtype):
     """The Finding of one case, without the search for where it went wrong."""
     given = (case.previous or case).problem.to(device, dtype)
-    if case.previous:
-        finding = trained(implementation, case.previous, given)
-        if finding.complaint:
-            return finding._replace(case=case.name)
-        for tensor, value in zip(given[:4], case.problem[:4], strict=True):
-            tensor.copy_(value)
-    return trained(implementation, case, given)
+    if not case.previous:
+        return trained(implementation, case, given)[0]
+    finding, result = trained(implementation, case.previous, given)
+    if finding.complaint:
+        return finding._replace(case=case.name)
+    kept = [parameter.clone() for parameter in result]
+    for tensor, value in zip(given[:4], case.problem[:4], strict=True):
+        tensor.copy_(value)
+    finding, _ = trained(implementation, case, given)
+    if not all(map(torch.equal, kept, result)):
+        complaint = "the second call changed what the first had returned: return tensors that stay as they are"
+        return Finding(case.name, NOT_COMPUTED, complaint)
+    return finding
 
 
 def trained(implementation, case, given):
-    """The Finding of one training on `given`, tensors with the values of the case's problem."""
+    """The Finding of one training on `given`, tensors with the values of the case's problem, and the result."""
     with unchanged_process_state() as changed:
         try:
             result = run(implementation, given)
         except (Exception, SystemExit) as raised:
-            return Finding(case.name, NOT_COMPUTED, f"raised {described(raised)}")
+            return Finding(case.name, NOT_COMPUTED, f"raised {described(raised)}"), None
     complaint, measured = answer(case, result, given, changed)
-    return Finding(case.name, measured, complaint)
+    return Finding(case.name, measured, complaint), result
 
 
 def answer(case, result, given, changed):
@@ -249,26 +266,28 @@ def first_wrong(implementation, problem, device, dtype):
             return f"first wrong at batch {batch} of {batches} ({rows})", hint
     for epoch in range(2, problem.epochs + 1):
         if attempt(implementation, solved("", problem._replace(epochs=epoch)), device, dtype).complaint:
-            return f"first wrong in epoch {epoch}", "is anything shuffled, decayed or begun anew in every epoch?"
+            return f"first wrong in epoch {epoch}", "is anything shuffled, decayed, begun anew or used up by the first?"
     return "right when called alone", "does it remember an earlier call?"
 
 
 def suspicion(implementation, case, device, dtype):
     """What a wrong first step suggests, as a question that a learner understands, or ""."""
-    got, again = (updated(implementation, case, device, dtype, seed) for seed in (1, 2))
+    got, again, other = (updated(implementation, case, device, dtype, seed) for seed in (1, 1, 2))
     if not got.isfinite().all():
         return "does exp overflow, as it does above 88? Subtract the maximum of each row first"
     if not torch.equal(got, again):
+        return "two runs differ: does it keep something from one call to the next?"
+    if not torch.equal(got, other):
         return "two runs differ: does it depend on a random state?"
     if not got.any():
-        return "nothing was trained: does the update reach the parameters that are returned?"
+        return "nothing was trained: is the loop entered, and does the update reach the parameters that are returned?"
     wrong = got - case.update
     allowed = LIMIT * unit(case, dtype)
     classes = len(case.problem.bias)
     if wrong[:-classes].norm() <= allowed:
         return "only the bias is wrong: is its gradient the sum over the rows, and is it subtracted?"
     if wrong[-classes:].norm() <= allowed:
-        return "only the weight is wrong: is it trained on the rows that were given?"
+        return "only the weight is wrong: is it laid out as it was given, decayed, or trained with other labels?"
     factor = (got @ case.update / (case.update @ case.update)).item()
     if (got - factor * case.update).norm() <= allowed * max(1, abs(factor)):
         return f"the update is {factor:.4g} times the right one: sum or mean, learning rate, sign?"
@@ -302,6 +321,8 @@ def misfit(result, given):
     for name, got, expected in zip(("weight", "bias"), result, (given.weight, given.bias), strict=True):
         if form(got) != form(expected):
             return f"returned {name} as {form(got)}; expected {form(expected)}"
+        if got.layout != torch.strided or got.is_inference():
+            return f"returned {name} as a sparse or an inference tensor; expected an ordinary one"
         if got.requires_grad:
             return f"returned a {name} that requires a gradient, and with it the graph: detach it"
     return None
@@ -357,6 +378,17 @@ SHARED = {
         lambda state: np.random.set_state(pickle.loads(state)),
     ),
     "Python's random state": (random.getstate, random.setstate),
+    "torch's autocast": (
+        lambda: torch.is_autocast_enabled("cpu"),
+        lambda enabled: torch.set_autocast_enabled("cpu", enabled),
+    ),
+    "torch's anomaly mode": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    "what becomes of numbers too small for float32": (
+        lambda: (torch.tensor(1e-40) * 1).item() == 0,
+        torch.set_flush_denormal,
+    ),
+    "the garbage collector": (gc.isenabled, lambda enabled: (gc.enable if enabled else gc.disable)()),
+    "NumPy's handling of errors": (np.geterr, lambda errors: np.seterr(**errors)),
     "the clock": (lambda: time.perf_counter, lambda clock: setattr(time, "perf_counter", clock)),
 }
 

@@ -24,7 +24,7 @@ NEW_FILES = {
     ),
     "wrong_answer": RIGHT.replace("grad.sum(0)", "grad.mean(0)"),
     "draws_when_imported": "import numpy as np\n\nnp.random.rand()\n" + RIGHT,
-    "wrong_on_many_rows": RIGHT.replace(TRAIN, TRAIN + "    epochs += len(x) > 350\n"),
+    "wrong_on_many_rows": RIGHT.replace(TRAIN, TRAIN + "    epochs += len(x) == 400\n"),
     "wrong_on_few_rows": RIGHT.replace(TRAIN, TRAIN + "    epochs += len(x) < batch_size\n"),
     "wrong_later": RIGHT.replace(
         TRAIN, "CALLS = []\n\n\n" + TRAIN + "    CALLS.append(1)\n    epochs += len(CALLS) > 30\n"

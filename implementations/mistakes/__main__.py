@@ -28,12 +28,12 @@ def show(name, dataset, epochs):
     from reference import datasets, equivalence, naive
     from reference.problem import Problem, initial_parameters
 
-    print(ast.get_docstring(ast.parse(implementations.source(name))) + "\n")
     try:
         data = datasets.load(dataset)
         cases = equivalence.cases(data.x_train, data.y_train, datasets.CLASSES)
     except (datasets.DatasetError, equivalence.Unjudgeable) as error:
         raise Refusal(error) from None
+    print(ast.get_docstring(ast.parse(implementations.source(name))) + "\n")
     problem = Problem(data.x_train, data.y_train, *initial_parameters(data.x_train.shape[1], datasets.CLASSES))
     sibling = implementations.parent(name)
     lines = [(0, *[str(naive.scores(data.x_valid, data.y_valid, problem.weight, problem.bias))] * 2)]

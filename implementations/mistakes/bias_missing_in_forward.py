@@ -1,6 +1,6 @@
 """The bias is trained but never used.
 
-You see: A point or two of accuracy are missing.
+You see: Some points of accuracy are missing.
 Why it is wrong: the logits are x @ weight + bias.
 The fix: add the bias.
 Noticed by: one step.

@@ -1,6 +1,6 @@
 """Each update uses the gradient of the batch before.
 
-You see: Loss and accuracy as good as before.
+You see: The loss falls; a few points of accuracy may be missing.
 Why it is wrong: pipelined loops do this: what is computed now is applied in the next step, to parameters that have
 moved on.
 The fix: apply each gradient before the next is computed.

@@ -1,6 +1,6 @@
 """Two halves of each batch are averaged apart, as on two devices, and their gradients summed.
 
-You see: Loss and accuracy about as good, though each step is twice too long.
+You see: The loss falls; some points of accuracy may be missing, since each step is twice too long.
 Why it is wrong: means of parts must be averaged, by their numbers of rows.
 The fix: divide by the rows of the whole batch.
 Noticed by: one step.

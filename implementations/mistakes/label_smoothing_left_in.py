@@ -1,6 +1,6 @@
 """A tenth of each label is spread over all classes.
 
-You see: The loss stays higher, accuracy is as good.
+You see: The loss stays higher; accuracy is about as good.
 Why it is wrong: another loss, with another minimum.
 The fix: no smoothing.
 Noticed by: one step.

@@ -1,6 +1,6 @@
 """The loss is the mean probability, not its logarithm.
 
-You see: The "loss" is between -1 and 0 and falls; training is slow.
+You see: The loss, as it is computed here, lies between -1 and 0, and falls; accuracy stays several points lower.
 Why it is wrong: negative log-likelihood needs the logarithm; where the model is surely wrong, the gradient of a
 probability is almost zero.
 The fix: take the logarithm.

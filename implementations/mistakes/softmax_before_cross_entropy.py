@@ -1,6 +1,7 @@
 """The logits go through softmax, and then through a loss that applies it again.
 
-You see: The loss falls, slowly, and stays above 1.46: no probability can go further than from 0 to 1.
+You see: The loss falls slowly. As it is computed here it stays above 1.46: no logit can be further from another than
+1.
 Why it is wrong: F.cross_entropy takes logits.
 The fix: hand it the logits.
 Noticed by: one step.
