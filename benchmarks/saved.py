@@ -11,7 +11,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 TEXT = str
 COUNT = int
 NUMBER = (int, float)
-LARGEST = 1e15  # of any number in a run; NaN and infinity are not below it
+LARGEST = 1e18  # of any number in a run; NaN and infinity are not below it
 
 # What a row must hold to be shown, with its type; lists hold one entry per pair.
 FIELDS = {
@@ -93,7 +93,7 @@ def load(path):
         raise RunError(f"{path}: empty; was the run interrupted?")
     try:
         content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not JSON, or cut off: {error}") from None
     try:
         rows = [benchmark["extra_info"] for benchmark in content["benchmarks"]]

@@ -54,7 +54,6 @@ def trained(x, columns, ends, y, scale, weight, bias, batch_size, lr, epochs):
             for i in range(n):
                 for j in range(len(used)):
                     rows[i, j] = x[first + i * len(used) + j] * scale
-            rows[n:] = 0
             first += n * len(used)
             own = weight[:, used]
             grad = np.zeros((len(rows), len(bias)), bias.dtype)
@@ -65,7 +64,9 @@ def trained(x, columns, ends, y, scale, weight, bias, batch_size, lr, epochs):
                 grad[i] *= step / grad[i].sum()
                 grad[i, yb[i]] -= step
             update(rows, grad, own, bias)
-            weight[:, used] = own
+            for c in range(len(bias)):
+                for j in range(len(used)):
+                    weight[c, used[j]] = own[c, j]
 
 
 def prepare(x, y, batch_size):
@@ -74,8 +75,7 @@ def prepare(x, y, batch_size):
     batches = (codes if exact else x).split(batch_size)
     used = [batch.any(dim=0).nonzero()[:, 0] for batch in batches]
     kept = torch.cat([batch[:, columns].flatten() for batch, columns in zip(batches, used, strict=True)])
-    ends = np.cumsum([len(columns) for columns in used])
-    return kept.numpy(), torch.cat(used).numpy(), ends, y.numpy(), 1 / 256 if exact else 1.0
+    return kept.numpy(), torch.cat(used).numpy(), np.cumsum([*map(len, used)]), y.numpy(), 1 / 256 if exact else 1.0
 
 
 def train(x, columns, ends, y, scale, weight, bias, batch_size, lr, epochs):

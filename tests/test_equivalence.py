@@ -234,3 +234,93 @@ def test_the_process_is_set_back():
     assert changed == ["torch's default dtype", "torch's random state", "NumPy's random state"]
     assert torch.get_default_dtype() == torch.float32
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def trainer(text, begin=""):
+    """manual_inplace with some lines at its beginning, and with another name for its result."""
+    namespace = {}
+    source = implementations.source(MANUAL).replace(TRAIN, begin + TRAIN + text)
+    exec(compile(source, "trainer.py", "exec"), namespace)
+    return SimpleNamespace(**namespace)
+
+
+TRAIN = "def train(x, y, weight, bias, batch_size, lr, epochs):\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [
+        ("torch.set_autocast_enabled('cpu', True)", "torch's autocast"),
+        ("torch.autograd.set_detect_anomaly(True)", "torch's anomaly mode"),
+        ("import gc; gc.disable()", "the garbage collector"),
+        ("import numpy as np; np.seterr(all='ignore')", "NumPy's handling of errors"),
+        ("torch.set_flush_denormal(True)", "what becomes of numbers too small for float32"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
+def test_what_a_trainer_leaves_changed_is_named_and_set_back(line, changed, cases):
+    before = equivalence.SHARED[changed][0]()
+    complaint = equivalence.complaint(trainer(f"    {line}\n"), cases)
+    assert f"changed {changed}: leave the process as it was" in complaint
+    assert equivalence.SHARED[changed][0]() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("    lr = 0.5\n", "as many rows in a batch as classes: the update is off by"),
+        ("    x = (x * 256).byte() / 256\n", "pixels of any size and sign: the update is off by"),
+    ],
+)
+def test_what_only_one_problem_shows(text, words, cases):
+    assert words in equivalence.complaint(trainer(text), equivalence.cases(*few_rows()))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda weight, bias: (weight.requires_grad_(), bias), "returned a weight that requires a gradient"),
+        (lambda weight, bias: (weight.to_sparse(), bias), "returned weight as a sparse or an inference tensor"),
+        (lambda weight, bias: (weight, torch.inference_mode()(torch.clone)(bias)), "returned bias as a sparse or an"),
+    ],
+)
+def test_a_result_is_an_ordinary_tensor(change, words, cases):
+    wrong = SimpleNamespace(train=lambda *problem: change(*torch_nn.train(*problem)))
+    assert words in equivalence.complaint(wrong, cases)
+
+
+def test_a_result_that_a_later_call_changes_is_rejected(cases):
+    buffers = {}
+
+    def train(x, y, weight, bias, *rest):
+        kept = buffers.setdefault(weight.shape, (weight.clone(), bias.clone()))
+        for buffer, parameter in zip(kept, torch_nn.train(x, y, weight, bias, *rest), strict=True):
+            buffer.copy_(parameter)
+        return kept
+
+    complaint = equivalence.complaint(SimpleNamespace(train=train), cases)
+    assert complaint.startswith("new values in the same tensors: the second call changed what the first had returned")
+
+
+def test_a_wrong_trainer_that_raises_when_called_again_stays_wrong(cases):
+    calls = []
+
+    def train(x, y, weight, bias, batch_size, lr, epochs):
+        calls.append(1)
+        if len(calls) > 1:
+            raise ValueError("enough")
+        return torch_nn.train(x, y, weight, bias, batch_size, lr * 2, epochs)
+
+    complaint = equivalence.judged(SimpleNamespace(train=train), cases[0]).complaint
+    assert "the update is off by" in complaint
+
+
+def test_what_is_kept_between_calls_is_no_random_state(cases):
+    steps = []
+
+    def train(x, y, weight, bias, batch_size, lr, epochs):
+        steps.append(1)
+        return torch_nn.train(x, y, weight, bias, batch_size, lr * (1 + 0.1 * len(steps)), epochs)
+
+    complaint = equivalence.judged(SimpleNamespace(train=train), cases[0]).complaint
+    assert "two runs differ: does it keep something from one call to the next?" in complaint
