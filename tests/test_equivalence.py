@@ -236,10 +236,10 @@ def test_the_process_is_set_back():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def trainer(text, begin=""):
-    """manual_inplace with some lines at its beginning, and with another name for its result."""
+def trainer(text):
+    """manual_inplace with some lines at its beginning."""
     namespace = {}
-    source = implementations.source(MANUAL).replace(TRAIN, begin + TRAIN + text)
+    source = implementations.source(MANUAL).replace(TRAIN, TRAIN + text)
     exec(compile(source, "trainer.py", "exec"), namespace)
     return SimpleNamespace(**namespace)
 
@@ -272,7 +272,7 @@ def test_what_a_trainer_leaves_changed_is_named_and_set_back(line, changed, case
         ("    x = (x * 256).byte() / 256\n", "pixels of any size and sign: the update is off by"),
     ],
 )
-def test_what_only_one_problem_shows(text, words, cases):
+def test_what_only_one_problem_shows(text, words):
     assert words in equivalence.complaint(trainer(text), equivalence.cases(*few_rows()))
 
 
