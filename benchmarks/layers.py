@@ -38,13 +38,13 @@ def line(row, several_devices):
     ratio = verdict.ratio(row["own_seconds"], row["baseline_seconds"])
     more = verdict.difference(row["own_seconds"], row["baseline_seconds"])
     low, high = (seconds / row["steps"] * 1e6 for seconds in more[1:])
-    measured = not ratio.low <= 1 <= ratio.high
+    price = table.price(row)
     return [
         table.row_id(row["name"], row["device"]) if several_devices else row["name"],
         row["parent"],
         row["idea"],
-        f"{ratio.median:.2f}" if measured else "",
-        table.price(row),
+        "" if price == table.NOT_MEASURED else f"{ratio.median:.2f}",
+        price,
         f"{low:+.1f} to {high:+.1f}",
         *(count(row, field) for field in table.COUNTS.values()),
         f"{row['lines'] - row['baseline_lines']:+d}",
