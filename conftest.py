@@ -1,5 +1,7 @@
 """Command-line options, the suite's fixture, and the table at the end."""
 
+import argparse
+import json
 import os
 import tempfile
 from datetime import datetime
@@ -9,18 +11,20 @@ from typing import NamedTuple
 import pytest
 
 import implementations
-from benchmarks import saved, table, verdict
+from benchmarks import processes, saved, table, verdict
 
-FULL_SECONDS = 120
-QUICK_SECONDS = 15
-QUICK_ROWS = 10_000
+FULL_SECONDS = 180
+QUICK_SECONDS = 20
+QUICK_ROWS = 5_000
 
 
 class Settings(NamedTuple):
     """The options of a run, checked.
 
     batch_sizes, rows: every combination is a timed problem; None stands for all rows.
-    budget: seconds for all timed pairs together.  columns: of the table; none stands for those that fit.
+    pairs: None stands for as many as are needed.  budget: seconds for all timed pairs together.
+    processes: how many times the run is repeated in a fresh process.  part: which of them this one is, or None.
+    margin: the least ratio that counts, less 1.  columns: of the table; none stands for those that fit.
     """
 
     dataset: str
@@ -32,6 +36,9 @@ class Settings(NamedTuple):
     baseline: str
     threads: int | None
     budget: float
+    processes: int
+    part: int | None
+    margin: float
     columns: tuple
 
 
@@ -42,7 +49,11 @@ def pytest_addoption(parser):
     group.addoption("--batch-size", default="64", help="rows a step (64); several as 16,64,256: a row each")
     group.addoption("--rows", help=f"rows an epoch (all; {QUICK_ROWS} with --quick); also several")
     group.addoption("--epochs", default="1", help="epochs a run (1)")
-    group.addoption("--pairs", help="timed pairs a row, even and at least 8 (as many as the time holds)")
+    group.addoption("--pairs", default="auto", help="timed pairs a row: even, at least 8, or auto")
+    group.addoption("--budget", help=f"seconds for all pairs together ({FULL_SECONDS}; {QUICK_SECONDS} with --quick)")
+    group.addoption("--processes", default="1", help="repeat in so many fresh processes and judge by these (1)")
+    group.addoption("--part", help=argparse.SUPPRESS)  # which of several processes this is
+    group.addoption("--margin", default="1", help="differences below so many percent are none (1)")
     group.addoption("--baseline", default="torch_nn", help="torch_nn, parent, or the name of an implementation")
     group.addoption("--torch-threads", help="threads for torch and NumPy (their own choice)")
     group.addoption("--columns", help=f"of the table, some of: {', '.join(table.CHOICES)} (what fits)")
@@ -51,7 +62,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.settings = checked_settings(config.option)
-    config.run = saved.Run([], [])
+    config.run = saved.Run([], [], [], {}, config.settings.margin)
     config.option.benchmark_quiet = True  # one table, ours
     if config.option.benchmark_only and not config.option.collectonly and config.option.benchmark_json is None:
         now = datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -71,7 +82,10 @@ def checked_settings(option):
         value = getattr(option, name)
         return None if value is None else checked_integers(f"--{name.replace('_', '-')}", value)
 
-    pairs = integer("pairs", verdict.FEWEST_PAIRS)
+    count = integer("processes")
+    part = integer("part", least=0)
+    least = verdict.FEWEST_PAIRS if count == 1 else 2
+    pairs = None if option.pairs == "auto" else integer("pairs", least)
     if pairs and pairs % 2:
         raise pytest.UsageError(f"--pairs {pairs}: expected an even number, so that each side goes first equally often")
     baselines = ["torch_nn", "parent", *implementations.names()]
@@ -86,7 +100,10 @@ def checked_settings(option):
         pairs=pairs,
         baseline=option.baseline,
         threads=integer("torch_threads"),
-        budget=QUICK_SECONDS if option.quick else FULL_SECONDS,
+        budget=(integer("budget") or (QUICK_SECONDS if option.quick else FULL_SECONDS)) / count,
+        processes=count,
+        part=part,
+        margin=checked_margin(option.margin),
         columns=checked_columns(option.columns),
     )
 
@@ -97,6 +114,17 @@ def checked_columns(value):
         return table.columns(value)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def checked_margin(value):
+    """The margin of an option in percent, as a fraction. Raises pytest.UsageError."""
+    try:
+        margin = float(value) / 100
+    except ValueError:
+        margin = 0
+    if not 0.0001 <= margin <= 1:
+        raise pytest.UsageError(f"--margin {value}: expected a number of percent, 0.01 to 100")
+    return margin
 
 
 def checked_integer(name, value, least):
@@ -147,7 +175,7 @@ def check_writable(path):
 def pytest_collection_finish(session):
     """Loads the data and solves the problem once there are rows to run, so that a bad option ends the run here."""
     rows = [item for item in session.items if "suite" in item.fixturenames]
-    if rows and not session.config.option.collectonly:
+    if rows and not session.config.option.collectonly and not is_split(session.config):
         session.config.suite = made_suite(session.config, [item.callspec.params for item in rows])
 
 
@@ -167,6 +195,33 @@ def made_suite(config, rows):
         return Suite(settings, data, sizes, len(rows))
     except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def is_split(config):
+    """Whether other processes do the work of this one."""
+    settings, option = config.settings, config.option
+    return settings.processes > 1 and settings.part is None and not (option.benchmark_disable or option.collectonly)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """With --processes the rows run in as many processes, one after the other, and come back as one run."""
+    config = session.config
+    if not is_split(config) or not session.items:
+        return None
+    given = config.invocation_params
+    try:
+        content = processes.merged(processes.contents(given.args, given.dir, config.settings.processes))
+    except processes.Ended as ended:
+        pytest.exit(f"a process ended with status {ended}; its last lines say why", returncode=ended.args[0] or 1)
+    except processes.Unlike as unlike:
+        pytest.exit(str(unlike), returncode=1)
+    config.run = saved.run_of(content)
+    if config.option.benchmark_json:
+        text = json.dumps(content | {"verdicts": saved.verdicts(config.run)}, indent=1)
+        Path(config.option.benchmark_json).write_text(text, encoding="utf-8")
+    session.testsfailed = sum(not reason.startswith("skipped") for _, reason in config.run.untimed)
+    return True
 
 
 @pytest.fixture(scope="session")
@@ -189,8 +244,9 @@ def collect(item, call, report):
         run.untimed.append((item.callspec.id, f"skipped: {call.excinfo.value}"))
     elif report.failed:
         reason = " ".join(str(call.excinfo.value).split()) or call.excinfo.typename
-        run.untimed.append((item.callspec.id, f"refused: {reason}"))
-        if call.excinfo.typename == "Refused":
+        word = "not comparable" if call.excinfo.typename == "NotComparable" else "wrong"
+        run.untimed.append((item.callspec.id, f"{word}: {reason}"))
+        if call.excinfo.typename in ("NotComparable", "Wrong"):
             report.longrepr = reason
     elif call.when == "call" and item.funcargs["benchmark"].extra_info:
         run.rows.append(item.funcargs["benchmark"].extra_info)
@@ -201,12 +257,25 @@ def pytest_benchmark_update_machine_info(config, machine_info):
 
 
 def pytest_benchmark_update_json(config, benchmarks, output_json):
-    output_json["untimed"] = config.run.untimed
+    output_json.update(saved.beside_the_rows(finished_run(config)))
+
+
+def finished_run(config):
+    """The Run with what its suite measured beside the rows."""
+    suite = getattr(config, "suite", None)
+    if suite is None:
+        return config.run
+    lanes = [lane.facts() for lane in suite.null_lanes.values() if lane.found]
+    return config.run._replace(null_lanes=lanes, conditions=suite.conditions.facts())
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if config.run.rows or config.run.untimed:
+    path = config.option.benchmark_json
+    if config.settings.part is not None and not config.run.rows:  # then pytest-benchmark saves nothing
+        content = {"benchmarks": []} | saved.beside_the_rows(finished_run(config))
+        Path(path).write_text(json.dumps(content), encoding="utf-8")
+    if (config.run.rows or config.run.untimed) and config.settings.part is None:
         terminalreporter.section("one trainer, many writings")
-        terminalreporter.write_line(table.text(config.run, config.settings.columns))
+        terminalreporter.write_line(table.text(finished_run(config), config.settings.columns))
         if config.run.rows and config.option.benchmark_json:
             terminalreporter.write_line(f"\nsaved: {config.option.benchmark_json}")

@@ -1,45 +1,24 @@
-"""Puts two saved runs side by side.
+"""Compares two saved runs, A before and B after.
 
     python -m benchmarks.compare A B [--force]
 
-Compares each row with itself through its ratio to the baseline that ran beside it, never the times of two
-different moments. Runs that answer different questions are refused, naming the field.
+Each row is compared with itself through its ratio to the baseline that ran beside it, never through the times of
+two different moments. Runs that answer different questions, or were made where nothing could be judged, are refused.
 
-Exit status: 0 shown, 2 a file cannot be used, 3 not comparable.
+Exit status: 0 nothing is slower, 1 something is slower, 2 a file cannot be used, 3 not comparable, or a row that had
+a time in A is wrong in B.
 """
 
 import argparse
 import sys
+from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks import saved, table, verdict
+from benchmarks import judging, saved, table, verdict
 
-# Runs that differ in one of these answer different questions.
-MUST_AGREE = (
-    "dataset_sha256",
-    "rows",
-    "features",
-    "classes",
-    "batch_size",
-    "epochs",
-    "learning_rate",
-    "dtype",
-    "device_name",
-    "threads",
-)
-VERSIONS = ("system", "python", "torch", "numpy")
-
-
-def differences(a, b, fields):
-    """How two runs differ in these fields, on the device types they share: one line a field."""
-    shared = {row["device"] for row in a.rows} & {row["device"] for row in b.rows}
-    found = []
-    for field in fields:
-        in_a, in_b = (sorted({str(row[field]) for row in run.rows if row["device"] in shared}) for run in (a, b))
-        if in_a != in_b:
-            found.append(f"{field} is {', '.join(in_a)} in A, {', '.join(in_b)} in B")
-    return found
+SLOWER, UNUSABLE, NOT_COMPARABLE = 1, 2, 3
+COLUMNS = ("name", "x baseline in A (99 %)", "in B (99 %)", "B / A", "98 % interval", "verdict", "")
 
 
 def unlike(a, b):
@@ -47,13 +26,28 @@ def unlike(a, b):
     rows_a, rows_b = by_id(a, b)
     common = sorted(rows_a.keys() & rows_b.keys())
     if not common:
-        return [f"device or rows: A has {', '.join(rows_a)}; B has {', '.join(rows_b)}; no row is in both"]
-    in_id = table.varying(a.rows) + table.varying(b.rows)
-    return differences(a, b, [field for field in MUST_AGREE if field not in in_id]) + [
-        f"baseline of {name} is {rows_a[name]['baseline']} in A, {rows_b[name]['baseline']} in B"
-        for name in common
-        if rows_a[name]["baseline"] != rows_b[name]["baseline"]
-    ]
+        return [f"device or rows: A has {listed(rows_a)}; B has {listed(rows_b)}; no row is in both"]
+    found = {}  # by what differs, the rows in which it does
+    for name in common:
+        for field in (*saved.FINGERPRINT, "baseline"):
+            values = rows_a[name][field], rows_b[name][field]
+            if values[0] != values[1]:
+                found.setdefault((field, *map(shown, values)), []).append(name)
+    return [
+        f"{field} is {of_a} in A, {of_b} in B" + ("" if len(names) == len(common) else f" for {listed(names)}")
+        for (field, of_a, of_b), names in found.items()
+    ] + [f"{side} has no verdicts: {why}" for side, run in (("A", a), ("B", b)) if (why := judging.cannot_judge(run))]
+
+
+def listed(names):
+    """The first of some names."""
+    names = list(names)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def shown(value):
+    """The value of a field, hashes by their beginning."""
+    return str(value)[:60] if len(str(value)) != 64 else str(value)[:12]
 
 
 def by_id(*runs):
@@ -65,51 +59,90 @@ def by_id(*runs):
     ]
 
 
-def lines(a, b):
+def changes(a, b):
+    """The verdict.Change of each row that is in both runs, by its id."""
+    rows_a, rows_b = by_id(a, b)
+    return {
+        name: verdict.Change(judging.log_ratios(rows_a[name]), judging.log_ratios(rows_b[name]))
+        for name in sorted(rows_a.keys() & rows_b.keys())
+    }
+
+
+def words(a, b):
+    """The word of each row that is in both runs, by its id; the same for (b, a), with faster and slower swapped."""
+    return verdict.words(changes(a, b), max(a.margin, b.margin))
+
+
+def lines(a, b, words):
     """The cells of the comparison, one line for each row of either run."""
     rows_a, rows_b = by_id(a, b)
-    return [cells(name, rows_a.get(name), rows_b.get(name)) for name in sorted(rows_a.keys() | rows_b.keys())]
+    found = changes(a, b)
+    reasons = dict(a.untimed) | dict(b.untimed)
+    return [
+        cells(name, rows_a.get(name), rows_b.get(name), found.get(name), words.get(name, "not comparable"), reasons)
+        for name in sorted(rows_a.keys() | rows_b.keys())
+    ]
 
 
-def cells(name, row_a, row_b):
-    """One row as text: its ratio in each run, and B's over A's."""
-    ratios = [row and verdict.ratio(row["own_seconds"], row["baseline_seconds"]) for row in (row_a, row_b)]
-    shown = [f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "" for ratio in ratios]
-    if not (row_a and row_b):
-        return [name, *shown, "", "", f"only in {'A' if row_a else 'B'}"]
-    change = verdict.quotient(ratios[1], ratios[0])
+def lost(a, b):
+    """The rows that have a time in A and none in B, though B has tried, by their ids."""
+    rows_a, rows_b = by_id(a, b)
+    return sorted((rows_a.keys() - rows_b.keys()) & dict(b.untimed).keys())
+
+
+def cells(name, row_a, row_b, change, word, reasons):
+    """One row as text: its ratio in each run, B's over A's, and the word for it."""
+    ratios = [row and judging.ratio(row) for row in (row_a, row_b)]
+    texts = [f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "" for ratio in ratios]
+    if not change:
+        reason = reasons.get(name, "").partition(":")[0]
+        return [name, *texts, "", "", word, f"only in {'A' if row_a else 'B'}" + (f": {reason}" if reason else "")]
+    quotient = verdict.exponential(change.interval(2 * verdict.LEVEL))
     note = "" if row_a["source_sha256"] == row_b["source_sha256"] else "source changed"
-    return [name, *shown, f"{change.median:.2f}", f"{change.low:.2f} to {change.high:.2f}", note]
+    return [name, *texts, f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", word, note]
+
+
+def loaded(path_a, path_b):
+    """Both runs. Raises saved.RunError."""
+    runs = saved.load(path_a), saved.load(path_b)
+    for path, run in zip((path_a, path_b), runs, strict=True):
+        if not run.rows:
+            raise saved.RunError(f"{path}: no row has a time")
+    if Path(path_a).samefile(path_b):
+        raise saved.RunError(f"{path_b}: the same run as {path_a}; name two different ones")
+    starts = [{tuple(row["start_seconds"]) for row in run.rows} for run in runs]
+    if starts[0] & starts[1]:
+        raise saved.RunError(f"{path_b}: holds pairs of the same moments as {path_a}; name two different runs")
+    return runs
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description="Two saved runs side by side.")
-    parser.add_argument("a", metavar="A", help="a saved run")
-    parser.add_argument("b", metavar="B", help="another")
-    parser.add_argument("--force", action="store_true", help="show runs that are not comparable, marked as such")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description="Compares two saved runs.")
+    parser.add_argument("a", metavar="A", help="a saved run, before")
+    parser.add_argument("b", metavar="B", help="another, after")
+    parser.add_argument("--force", action="store_true", help="show runs that are not comparable, without verdicts")
     arguments = parser.parse_args()
     try:
-        a, b = saved.load(arguments.a), saved.load(arguments.b)
-        for path, run in ((arguments.a, a), (arguments.b, b)):
-            if not run.rows:
-                raise saved.RunError(f"{path}: no row has a time")
+        a, b = loaded(arguments.a, arguments.b)
     except saved.RunError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return UNUSABLE
     reasons = unlike(a, b)
     if reasons and not arguments.force:
-        print(f"not comparable: {'; '.join(reasons)}; --force shows them anyway", file=sys.stderr)
-        return 3
+        print(f"not comparable: {'; '.join(reasons)}; --force shows them without verdicts", file=sys.stderr)
+        return NOT_COMPARABLE
     for reason in reasons:
-        print(f"not comparable: {reason}")
-    for line in differences(a, b, VERSIONS):
-        print(f"note: {line}")
-    columns = ["name", "x baseline in A (99 %)", "in B (99 %)", "B / A", "98 % interval", ""]
-    align = ["left", "right", "right", "right", "right", "left"]
-    mark = "NOT COMPARABLE " if reasons else ""
-    print(f"\n{mark}A {arguments.a}\n{mark}B {arguments.b}\n")
-    print(tabulate(lines(a, b), columns, disable_numparse=True, colalign=align))
-    return 0
+        print(table.wrapped(f"not comparable: {reason}"))
+    found = {} if reasons else words(a, b)
+    print(f"\nA {arguments.a}\nB {arguments.b}\n")
+    align = ["left", "right", "right", "right", "right", "left", "left"]
+    print(tabulate(lines(a, b, found), COLUMNS, disable_numparse=True, colalign=align))
+    if reasons:
+        return NOT_COMPARABLE
+    print(table.wrapped(f"\nB against A: {table.meaning(max(a.margin, b.margin), len(found))}", indent=0))
+    if "slower" in found.values():
+        return SLOWER
+    return NOT_COMPARABLE if lost(a, b) else 0
 
 
 if __name__ == "__main__":

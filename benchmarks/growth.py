@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks import table, verdict
+from benchmarks import judging, table, verdict
 
 MOST_CROSSINGS = 6
 
@@ -63,9 +63,9 @@ def points(run, device):
         size = row["rows"], row["batch_size"]
         baseline = median(second for other in beside for second in other["baseline_seconds"]) / row["epochs"]
         times = {row["baseline"]: verdict.Estimate(1, 1, 1)}
-        times |= {other["name"]: verdict.ratio(other["own_seconds"], other["baseline_seconds"]) for other in beside}
+        times |= {other["name"]: judging.ratio(other) for other in beside}
         for name, ratio in times.items():
-            seconds = baseline / ratio.median, baseline / ratio.high, baseline / ratio.low
+            seconds = baseline / ratio.value, baseline / ratio.high, baseline / ratio.low
             found.setdefault(name, []).append(Point(*size, *seconds))
     return found
 

@@ -1,6 +1,6 @@
 """The price list: what each idea costs or saves against its parent, from a run with `--baseline parent`."""
 
-from benchmarks import table, verdict
+from benchmarks import judging, table
 
 COLUMNS = ("idea", "against", "what it does", "x parent", "us/step more", "interval", *table.COUNTS, "lines")
 
@@ -35,15 +35,14 @@ def ancestry(row, rows):
 
 def line(row, several_devices):
     """The price of one idea as text."""
-    ratio = verdict.ratio(row["own_seconds"], row["baseline_seconds"])
-    more = verdict.difference(row["own_seconds"], row["baseline_seconds"])
+    ratio, more = judging.ratio(row), judging.difference(row)
     low, high = (seconds / row["steps"] * 1e6 for seconds in more[1:])
     price = table.price(row)
     return [
         table.row_id(row["name"], row["device"]) if several_devices else row["name"],
         row["parent"],
         row["idea"],
-        "" if price == table.NOT_MEASURED else f"{ratio.median:.2f}",
+        "" if price == table.NOT_MEASURED else f"{ratio.value:.2f}",
         price,
         f"{low:+.1f} to {high:+.1f}",
         *(count(row, field) for field in table.COUNTS.values()),

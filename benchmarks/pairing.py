@@ -6,11 +6,32 @@ that neither profits from its place.
 """
 
 import gc
-import random
+from contextlib import suppress
 from glob import glob
 from os.path import exists
 from threading import get_native_id
-from time import perf_counter, sleep  # bound here: nobody can put another clock in its place
+from time import perf_counter, process_time, sleep, time  # bound here: nobody can put another clock in its place
+from typing import NamedTuple
+
+
+class Time(NamedTuple):
+    """Of one run. seconds: on the clock.  cpu_seconds: of all threads of this process together."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+class Pair(NamedTuple):
+    """One run of each side. start: in seconds since 1970.  baseline_first: whether the baseline ran before."""
+
+    start: float
+    baseline_first: bool
+    own: Time
+    baseline: Time
+
+
+class Enough(Exception):
+    """Ends a race between two rounds."""
 
 
 def clock(device):
@@ -30,10 +51,10 @@ def clock(device):
     return synchronised_seconds
 
 
-def balanced_order(pairs, seed):
+def balanced_order(pairs, random):
     """For each pair whether the baseline goes first: shuffled, half of them exactly. `pairs` is even."""
     order = [True, False] * (pairs // 2)
-    random.Random(seed).shuffle(order)
+    random.shuffle(order)
     return order
 
 
@@ -70,40 +91,58 @@ def state(task):
         return ""
 
 
-def seconds(function, clock):
-    """How long one call takes from an idle process on, with the garbage collector kept out of it."""
+def timed(function, clock, after=bool):
+    """The Time of one call from an idle process on, with the garbage collector kept out of it; `after()` follows it."""
     wait_for_idle_threads()
     enabled = gc.isenabled()
     gc.disable()
     try:
+        cpu_start = process_time()
         start = clock()
         function()
-        return clock() - start
+        seconds = clock() - start
+        found = Time(seconds, process_time() - cpu_start)
     finally:
         if enabled:
             gc.enable()
+    after()
+    return found
 
 
-def race(benchmark, function, baseline, order, clock):
-    """Times `function` with pytest-benchmark's fixture and `baseline` beside it, once per entry of `order`.
+def pair(function, baseline, baseline_first, clock, after=bool):
+    """The Pair of one call each, in the order given. `after()` is called at once when each has ended, untimed."""
+    start = time()
+    before = timed(baseline, clock, after) if baseline_first else None
+    own = timed(function, clock, after)
+    return Pair(start, baseline_first, own, before or timed(baseline, clock, after))
 
-    Returns the seconds of both, two lists in the order of the pairs. The fixture must have been given the same
-    clock, and disable_gc, by its marker.
+
+def race(benchmark, function, baseline, looks, enough, clock, after=bool):
+    """Times `function` with pytest-benchmark's fixture and `baseline` beside it; returns the Pairs.
+
+    looks: lists of orders, as of `balanced_order`. After each, `enough(pairs)` decides whether the race ends.
+    `after()` is called at once when a run of either side has ended, untimed.
+    The fixture must have been given the same clock, and disable_gc, by its marker.
     """
-    places = iter(order)
-    baseline_first = False
-    baseline_seconds = []
+    order = [place for look in looks for place in look]
+    ends = {sum(map(len, looks[: count + 1])) for count in range(len(looks))}
+    pairs = []
+    start = cpu_start = before = None
 
-    def before():
-        nonlocal baseline_first
-        baseline_first = next(places)
-        if baseline_first:
-            baseline_seconds.append(seconds(baseline, clock))
+    def set_up():
+        nonlocal start, cpu_start, before
+        if len(pairs) in ends and enough(pairs):
+            raise Enough
+        start = time()
+        before = timed(baseline, clock, after) if order[len(pairs)] else None
         wait_for_idle_threads()
+        cpu_start = process_time()
 
-    def after():
-        if not baseline_first:
-            baseline_seconds.append(seconds(baseline, clock))
+    def tear_down():
+        own = Time(benchmark.stats.stats.data[-1], process_time() - cpu_start)
+        after()
+        pairs.append(Pair(start, order[len(pairs)], own, before or timed(baseline, clock, after)))
 
-    benchmark.pedantic(function, setup=before, teardown=after, rounds=len(order))
-    return list(benchmark.stats.stats.data), baseline_seconds
+    with suppress(Enough):
+        benchmark.pedantic(function, setup=set_up, teardown=tear_down, rounds=len(order))
+    return pairs

@@ -40,6 +40,8 @@ def main():
         columns = table.columns(arguments.columns)
         path = arguments.run or saved.newest()
         texts = pages(path, columns)
+        if path.suffix in texts:
+            raise ValueError(f"{path}: its table would take its place; give the run the suffix .json")
         for suffix, text in texts.items():
             path.with_suffix(suffix).write_text(text, encoding="utf-8")
     except (saved.RunError, ValueError) as error:

@@ -1,16 +1,19 @@
 """Saved runs: pytest-benchmark's JSON, read with care. Needs neither torch nor numpy."""
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import verdict
+from benchmarks import judging, verdict
 
 RESULTS = Path(__file__).parent.parent / "results"
 
 TEXT = str
 COUNT = int
+FLAG = bool
 NUMBER = (int, float)
+LONGEST = 1000  # of any text in a run
 LARGEST = 1e18  # of any number in a run; NaN and infinity are not below it
 
 # What a row must hold to be shown, with its type; lists hold one entry per pair.
@@ -35,11 +38,15 @@ FIELDS = {
     "python": TEXT,
     "torch": TEXT,
     "numpy": TEXT,
+    "numba": TEXT,
+    "jax": TEXT,
+    "triton": TEXT,
+    "checker_sha256": TEXT,
     "bytes_per_second": NUMBER,
     "flops_per_second": NUMBER,
     "floor_seconds": NUMBER,
-    "own_seconds": list,
-    "baseline_seconds": list,
+    "pairs": COUNT,
+    "first_look": COUNT,
     "first_call_seconds": NUMBER,
     "error": NUMBER,
     "lines": COUNT,
@@ -47,7 +54,28 @@ FIELDS = {
     "baseline_first_call_seconds": NUMBER,
     "baseline_error": NUMBER,
     "baseline_lines": COUNT,
+    "baseline_source_sha256": TEXT,
 }
+
+# Lists with one entry per pair, and the type of an entry.
+PER_PAIR = {
+    "process": COUNT,
+    "start_seconds": NUMBER,
+    "baseline_first": FLAG,
+    "own_seconds": NUMBER,
+    "baseline_seconds": NUMBER,
+    "own_cpu_seconds": NUMBER,
+    "baseline_cpu_seconds": NUMBER,
+}
+
+# Runs that differ in one of these answer different questions, or answer them in different places.
+FINGERPRINT = (
+    *("dataset_sha256", "rows", "features", "classes", "batch_size", "epochs", "learning_rate", "dtype"),
+    *("device_name", "threads", "system", "python", "torch", "numpy", "numba", "jax", "triton"),
+    *("checker_sha256", "baseline_source_sha256"),
+)
+
+CONDITIONS = ("other_cores", "stolen_cores", "switches_per_second", "lowest_megahertz", "highest_megahertz")
 
 # What a row may lack, or hold as None: counts per step outside torch, the parent of the root.
 OPTIONAL = {
@@ -67,10 +95,17 @@ class RunError(Exception):
 
 
 class Run(NamedTuple):
-    """rows: a dict per row that has a time.  untimed: pairs of a row's id and why it has none."""
+    """rows: a dict per row that has a time.  untimed: pairs of a row's id and why it has none.
+
+    null_lanes: a row of the reference beside its copy for each device.  conditions: what else the machine did.
+    margin: the least ratio that counts, less 1.
+    """
 
     rows: list
     untimed: list
+    null_lanes: list
+    conditions: dict
+    margin: float = verdict.MARGIN
 
 
 def newest():
@@ -96,34 +131,121 @@ def load(path):
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not JSON, or cut off: {error}") from None
     try:
-        rows = [benchmark["extra_info"] for benchmark in content["benchmarks"]]
-        untimed = [(row + "", reason + "") for row, reason in content["untimed"]]
-    except (KeyError, TypeError, ValueError):
+        run, saved_verdicts = run_of(content), content["verdicts"] | {}
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise RunError(f"{path}: not a run of this suite; expected what `pytest benchmarks` saves") from None
-    for row in rows:
+    check_run(path, run, saved_verdicts)
+    return run
+
+
+def run_of(content):
+    """The Run of what is saved, unchecked. Raises KeyError, TypeError and ValueError if it is something else."""
+    return Run(
+        rows=[benchmark["extra_info"] for benchmark in content["benchmarks"]],
+        untimed=[(row + "", reason + "") for row, reason in content["untimed"]],
+        null_lanes=content["null_lanes"] + [],
+        conditions={field: content["conditions"][field] for field in CONDITIONS},
+        margin=content["margin"],
+    )
+
+
+def beside_the_rows(run):
+    """What is saved of a run beside its rows."""
+    return {
+        "untimed": run.untimed,
+        "null_lanes": run.null_lanes,
+        "conditions": run.conditions,
+        "margin": run.margin,
+        "verdicts": verdicts(run),
+    }
+
+
+def verdicts(run):
+    """What is saved of the words: they can always be made again from the pairs."""
+    return {" ".join(map(str, key)): word for key, word in judging.words(run).items()}
+
+
+def check_run(path, run, saved_verdicts):
+    """Raises RunError unless the run can be shown and judged, and says what its pairs say."""
+    if not (is_a(run.margin, NUMBER) and 0 < run.margin <= 1):
+        raise RunError(f"{path}: a margin of {str(run.margin)[:20]!r}; expected a number above 0, at most 1")
+    for field, value in run.conditions.items():
+        if value is not None and not (is_a(value, NUMBER) and 0 <= value < LARGEST):
+            raise RunError(f"{path}: conditions with {str(value)[:20]!r} as {field}; expected a number of at least 0")
+    for row in run.rows + run.null_lanes:
         check_row(path, row)
-    return Run(rows, untimed)
+    for lane in run.null_lanes:
+        if (lane["name"], lane["source_sha256"]) != ("torch_nn_copy", lane["baseline_source_sha256"]):
+            raise RunError(f"{path}: a null lane of {lane['name']}; expected the reference and its copy, torch_nn_copy")
+        if {frozenset(row["process"]) for row in run.rows if row["device"] == lane["device"]} - {
+            frozenset(lane["process"])
+        }:
+            raise RunError(f"{path}: the null lane on {lane['device']} has other processes than the rows")
+    keys = set()
+    for row in run.rows:
+        if judging.key(row) in keys:
+            raise RunError(f"{path}: two rows {row['name']} on one device and problem; expected one")
+        keys.add(judging.key(row))
+    for device in sorted({row["device"] for row in run.rows} - {lane["device"] for lane in run.null_lanes}):
+        raise RunError(f"{path}: no null lane on {device}: nothing says whether that machine could judge")
+    found = verdicts(run)
+    for key in sorted(found.keys() | saved_verdicts.keys()):
+        if found.get(key) != saved_verdicts.get(key):
+            raise RunError(
+                f"{path}: the verdict of {key[:80]!r} is {str(saved_verdicts.get(key))[:20]!r}, but its pairs say "
+                f"{found.get(key)!r}; was the file edited?"
+            )
 
 
 def check_row(path, row):
     """Raises RunError unless the row holds what the tables show."""
-    for field, kind in (FIELDS | OPTIONAL).items():
+    for field, kind in (FIELDS | OPTIONAL | dict.fromkeys(PER_PAIR, list)).items():
         value = row.get(field) if isinstance(row, dict) else None
-        if not isinstance(value, kind) and (value is not None or field in FIELDS):
+        if not is_a(value, kind) and (value is not None or field not in OPTIONAL):
             raise RunError(f"{path}: a row without a usable {field!r}; was it saved by another version of this suite?")
+        if field in ("name", "baseline", "device") and not re.fullmatch(r"[A-Za-z0-9_]{1,100}", value):
+            raise RunError(f"{path}: a row's {field} is {value[:40]!a}; expected letters, digits and _")
+        if isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST):
+            raise RunError(f"{path}: a row's {field} is {value[:40]!a}; expected one line of at most {LONGEST} letters")
         if isinstance(value, NUMBER) and not abs(value) < LARGEST:
             raise RunError(f"{path}: row {row['name']} has {str(value)[:20]} as its {field}; expected a finite number")
-    times = row["own_seconds"] + row["baseline_seconds"]
-    if not all(isinstance(second, NUMBER) and 0 < second < LARGEST for second in times):
-        raise RunError(f"{path}: row {row['name']} has times that are not positive numbers")
-    if len(row["own_seconds"]) != len(row["baseline_seconds"]):
-        raise RunError(f"{path}: row {row['name']} has unequal numbers of its own and its baseline's times")
-    if len(row["own_seconds"]) < verdict.FEWEST_PAIRS:
-        pairs = len(row["own_seconds"])
-        raise RunError(
-            f"{path}: row {row['name']} has {pairs} pairs; an interval needs at least {verdict.FEWEST_PAIRS}"
-        )
     if min(row["epochs"], row["steps"], row["rows"], row["batch_size"]) < 1:
         raise RunError(f"{path}: row {row['name']} has no epochs, steps, rows or batches")
     if not row["floor_seconds"] > 1 / LARGEST:
         raise RunError(f"{path}: row {row['name']} has a floor of {row['floor_seconds']} seconds, expected more than 0")
+    check_pairs(path, row)
+
+
+def check_pairs(path, row):
+    """Raises RunError unless the row's lists are those of pairs in a balanced order."""
+    name, count = row["name"], len(row["own_seconds"])
+    for field, kind in PER_PAIR.items():
+        if len(row[field]) != count:
+            raise RunError(f"{path}: row {name} has {len(row[field])} {field} but {count} own_seconds")
+        if not all(is_a(value, kind) and (kind is FLAG or 0 <= value < LARGEST) for value in row[field]):
+            raise RunError(f"{path}: row {name} has a value in {field} that is no {kind_name(kind)}")
+    if count != row["pairs"]:
+        raise RunError(f"{path}: row {name} has {count} pairs and declares {row['pairs']}; was it cut?")
+    if not min(row["own_seconds"] + row["baseline_seconds"], default=0) > 1 / LARGEST:
+        raise RunError(f"{path}: row {name} has no pairs, or times of 0 seconds")
+    first, processes = row["first_look"], set(row["process"])
+    if len(processes) < 2 and count < verdict.FEWEST_PAIRS:
+        raise RunError(f"{path}: row {name} has {count} pairs; an interval needs at least {verdict.FEWEST_PAIRS}")
+    if first and (len(processes) > 1 or count not in [first << look for look in range(64)] or first < 0):
+        raise RunError(f"{path}: row {name} has {count} pairs; looks were at {first}, twice as many, and so on")
+    for process in processes:
+        places = [place for place, own in zip(row["baseline_first"], row["process"], strict=True) if own == process]
+        if 2 * sum(places) != len(places):
+            raise RunError(
+                f"{path}: row {name} has its baseline first in {sum(places)} of {len(places)} pairs; expected half"
+            )
+
+
+def is_a(value, kind):
+    """Whether the value is of this type; True and False are no numbers."""
+    return isinstance(value, kind) and (kind is FLAG or not isinstance(value, bool))
+
+
+def kind_name(kind):
+    """What a list holds, for people."""
+    return {FLAG: "true or false", COUNT: "whole number of at least 0"}.get(kind, "positive number")

@@ -2,9 +2,14 @@
 
 import functools
 import hashlib
+import importlib.metadata
+import importlib.util
 import inspect
+import math
 import os
 import platform
+import random
+from time import perf_counter
 from typing import NamedTuple
 
 import cpuinfo
@@ -13,7 +18,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import implementations
-from benchmarks import pairing, verdict
+from benchmarks import pairing, saved, verdict
+from benchmarks.conditions import Conditions
 from benchmarks.counts import Counts, counts
 from benchmarks.floor import floor
 from reference import equivalence, torch_nn
@@ -21,11 +27,19 @@ from reference.datasets import CLASSES
 from reference.problem import Problem, initial_parameters
 
 REFERENCE = "torch_nn"
+COPY = "torch_nn_copy"  # the reference, loaded once more as a module of its own
+MOST_LOOKS = 7  # the last is at 64 times as many pairs as the first
 MOST_PAIRS = 200
+LEAST_IN_PART = 4  # pairs of a row in each of several processes
+NULL_SHARE = 0.25  # of the time for pairs
 
 
-class Refused(Exception):
-    """An answer that gets no time; the message says why in one line."""
+class Wrong(Exception):
+    """An answer that is wrong, or none, gets no time; the message says why in one line."""
+
+
+class NotComparable(Exception):
+    """A row that cannot be put beside its baseline; the message says why in one line."""
 
 
 class Entrant(NamedTuple):
@@ -70,7 +84,10 @@ class Suite:
         self.settings = settings
         self.data = data
         self.sha256 = data.sha256
-        self.seconds_per_row = settings.budget / row_count
+        self.row_count = self.rows_left = row_count
+        self.seconds_left = settings.budget * (1 - NULL_SHARE)
+        self.conditions = Conditions()
+        self.null_lanes = {}
         self.timed_cases = {size: self.timed_case(*size) for size in sizes}
         self.cases = equivalence.cases(data.x_train, data.y_train, CLASSES)
 
@@ -87,6 +104,18 @@ class Suite:
     def on(self, device, rows, batch_size):
         """The Contest on one of the timed problems."""
         return Contest(self, self.timed_cases[rows, batch_size], device)
+
+    def null_lane(self, device):
+        """The NullLane of a device, on the first of the timed problems."""
+        if device not in self.null_lanes:
+            contest = Contest(self, next(iter(self.timed_cases.values())), device)
+            seconds = self.settings.budget * NULL_SHARE / self.row_count
+            self.null_lanes[device] = NullLane(contest, seconds, self.random(COPY))
+        return self.null_lanes[device]
+
+    def random(self, name):
+        """What shuffles the order of this row's pairs: the same in every run, another one in each process of a run."""
+        return random.Random(f"{name} {self.settings.part}")
 
     @functools.cache  # noqa: B019 - a suite lives as long as the run
     def complaint(self, name, device):
@@ -112,47 +141,80 @@ class Contest:
         self.entrants = {}
 
     def measure(self, name, benchmark):
-        """Fills the benchmark's times and its extra_info with one row. Raises Refused.
+        """Fills the benchmark's times and its extra_info with one row. Raises Wrong and NotComparable.
 
         With --benchmark-disable it checks and does not time.
         """
+        seconds = self.suite.seconds_left / self.suite.rows_left
+        self.suite.rows_left -= 1
         own = self.entrant(name)
         if benchmark.disabled:
             return
         baseline_name = self.suite.baseline_of(name)
         try:
             baseline = self.entrant(baseline_name)
-        except Refused as refused:
-            raise Refused(f"its baseline {baseline_name} has no time: {refused}") from None
-        order = pairing.balanced_order(self.pairs(own, baseline), seed=0)
-        starts = [self.start(shift) for shift in range(1, len(order) + 1)]
-        own_starts, baseline_starts = iter(starts), iter(starts)
-        results, baseline_results = [], []
-        with equivalence.unchanged_process_state() as changed:
-            own_seconds, baseline_seconds = pairing.race(
-                benchmark,
-                lambda: results.append(own.train(*next(own_starts))),
-                lambda: baseline_results.append(baseline.train(*next(baseline_starts))),
-                order,
-                self.clock,
-            )
-        errors, baseline_errors = (
-            [self.checked(result, changed, start) for result, start in zip(found, starts, strict=True)]
-            for found in (results, baseline_results)
+        except (Wrong, NotComparable) as refused:
+            raise NotComparable(f"its baseline {baseline_name} has no time: {refused}") from None
+        benchmark.group = self.group()  # before the race, which notes it
+        blamed(lambda: self.suite.null_lane(self.device).go_on(), "the null lane")()
+        looks, enough = self.plan(name, own, baseline, seconds)
+        start = perf_counter()
+        facts = self.raced(
+            own,
+            baseline,
+            sum(map(len, looks)),
+            lambda own, baseline, after: pairing.race(benchmark, own, baseline, looks, enough, self.clock, after),
         )
-        benchmark.group = self.group()
+        self.suite.seconds_left -= perf_counter() - start
         benchmark.extra_info.update(
             self.facts(),
+            **facts,
             name=name,
             parent=implementations.parent(name),
             idea=implementations.first_line(name),
             baseline=baseline_name,
-            own_seconds=own_seconds,
-            baseline_seconds=baseline_seconds,
-            baseline_first=order,
-            **own._replace(error=max(errors)).facts(),
-            **baseline._replace(error=max(baseline_errors)).facts("baseline_"),
+            first_look=len(looks[0]) if len(looks) > 1 else 0,
         )
+
+    def raced(self, own, baseline, most_pairs, race):
+        """What race(own side, baseline's side, after) measures: the facts of both.
+
+        Every result is checked as it was when its clock stopped, and again when all have ended: it may neither come
+        later nor be overwritten. Raises Wrong if the own side is, NotComparable if its baseline is.
+        """
+        starts = [self.start(shift) for shift in range(1, most_pairs + 1)]
+        results, baseline_results = [], []
+        latest = None
+
+        def side(entrant, kept):
+            unused = iter(starts)
+
+            def run():
+                nonlocal latest
+                latest = kept, entrant.train(*next(unused))
+
+            return run
+
+        def keep():
+            kept, result = latest
+            kept.append((copied(result), result))
+
+        with equivalence.unchanged_process_state() as changed:
+            pairs = race(side(own, results), blamed(side(baseline, baseline_results)), keep)
+
+        def error(found):
+            checked = [
+                self.checked(result, changed, start)
+                for both, start in zip(found, starts, strict=False)
+                for result in both
+            ]
+            return max(checked)
+
+        return {
+            **pair_facts(pairs),
+            **own._replace(error=error(results)).facts(),
+            **baseline._replace(error=blamed(error)(baseline_results)).facts("baseline_"),
+        }
 
     def start(self, shift=0):
         """Weight and bias to train from, with shift / 1024 added to every bias.
@@ -162,25 +224,49 @@ class Contest:
         """
         return self.problem.weight, self.problem.bias + shift / 1024
 
-    def pairs(self, own, baseline):
-        """How many pairs: as asked for, or as many as the row's share of the time holds; always even."""
-        warm_up = sum(pairing.seconds(lambda e=e: e.train(*self.start()), self.clock) for e in (own, baseline))
-        affordable = int(self.suite.seconds_per_row / warm_up) // 2 * 2
-        return self.suite.settings.pairs or min(max(affordable, verdict.FEWEST_PAIRS), MOST_PAIRS)
+    def seconds_of_a_pair(self, own, baseline):
+        """How long a pair takes with all that is around it; a warm-up, too, as nobody sees its times."""
+        start = perf_counter()
+        pairing.pair(*(lambda side=side: side.train(*self.start()) for side in (own, baseline)), True, self.clock)
+        return perf_counter() - start
+
+    def plan(self, name, own, baseline, seconds):
+        """The looks of a row's race, for which there are so many seconds, and what decides whether it needs the next.
+
+        As many pairs as asked for; else, in one of several processes, as many as the row's share of the time holds,
+        as only all processes together give a word; else twice as many at each look, until the interval gives a
+        word that holds however many other rows have none, or until the next look would exceed the row's share.
+        """
+        suite, settings, shuffle = self.suite, self.suite.settings, self.suite.random(name)
+        per_pair = self.seconds_of_a_pair(own, baseline)
+        if settings.pairs or settings.part is not None:
+            affordable = min(max(int(seconds / per_pair) // 2 * 2, LEAST_IN_PART), MOST_PAIRS)
+            return [pairing.balanced_order(settings.pairs or affordable, shuffle)], None
+        first = verdict.fewest_pairs(verdict.LEVEL / suite.row_count / 2)
+        looks = [first, *(first << look for look in range(MOST_LOOKS - 1))]
+
+        def enough(pairs):
+            if 2 * len(pairs) * per_pair > seconds:
+                return True
+            logs = [math.log(pair.baseline.seconds / pair.own.seconds) for pair in pairs]
+            return verdict.is_clear(logs, first, suite.row_count, settings.margin)
+
+        return [pairing.balanced_order(count, shuffle) for count in looks], enough
 
     def entrant(self, name):
-        """The Entrant of this name. Raises Refused."""
+        """The Entrant of this name. Raises Wrong and NotComparable."""
         if name not in self.entrants:
             self.entrants[name] = self.admitted(name)
         return self.entrants[name]
 
     def admitted(self, name):
-        """Loads, prepares and trains once, the first call; then checks. Raises Refused."""
-        missing = [] if name == REFERENCE else implementations.missing(name)
-        if missing:
-            raise Refused(f"{', '.join(missing)} not installed")
-        if name != REFERENCE and self.device not in implementations.devices(name):
-            raise Refused(f"does not run on {self.device}")
+        """Loads, prepares and trains once, the first call; then checks. Raises Wrong and NotComparable."""
+        if name not in (REFERENCE, COPY):
+            missing = implementations.missing(name)
+            if missing:
+                raise NotComparable(f"{', '.join(missing)} not installed")
+            if self.device not in implementations.devices(name):
+                raise NotComparable(f"does not run on {self.device}")
         x, y, weight, bias, batch_size, *rest = self.problem
         start = self.clock()
         try:
@@ -190,15 +276,22 @@ class Contest:
                 inputs = trainer.prepare(x, y, batch_size) if hasattr(trainer, "prepare") else (x, y)
                 result = trainer.train(*inputs, weight, bias, batch_size, *rest)
         except (Exception, SystemExit) as raised:
-            raise Refused(f"raised {equivalence.described(raised)}") from None
+            raise Wrong(f"raised {equivalence.described(raised)}") from None
         first_call = self.clock() - start
         error = self.checked(result, changed, (weight, bias))
         complaint = self.suite.complaint(name, self.device)
         if complaint:
-            raise Refused(complaint)
-        source = inspect.getsource(torch_nn) if name == REFERENCE else implementations.source(name)
+            raise Wrong(complaint)
+        source = inspect.getsource(torch_nn) if name in (REFERENCE, COPY) else implementations.source(name)
+
+        def train(*start):
+            try:
+                return trainer.train(*inputs, *start, batch_size, *rest)
+            except (Exception, SystemExit) as raised:
+                raise Wrong(f"raised {equivalence.described(raised)}") from None
+
         return Entrant(
-            train=lambda *start: trainer.train(*inputs, *start, batch_size, *rest),
+            train=train,
             source=source,
             c_source=implementations.c_source(name),
             first_call=first_call,
@@ -207,12 +300,12 @@ class Contest:
         )
 
     def checked(self, result, changed, start):
-        """The error of an answer to the timed problem from this start, in float32 noise. Raises Refused."""
+        """The error of an answer to the timed problem from this start, in float32 noise. Raises Wrong."""
         given = self.problem._replace(weight=start[0], bias=start[1])
         case = self.timed_case._replace(problem=self.timed_case.problem._replace(bias=start[1].cpu()))
         complaint, error = equivalence.answer(case, result, given, changed)
         if complaint:
-            raise Refused(f"the timed problem: {complaint}")
+            raise Wrong(f"the timed problem: {complaint}")
         return error
 
     @functools.cached_property
@@ -241,6 +334,8 @@ class Contest:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
+            **{package: version(package) for package in ("numba", "jax", "triton")},
+            "checker_sha256": checker_sha256(),
             "bytes_per_second": self.floor.bytes_per_second,
             "flops_per_second": self.floor.flops_per_second,
             "floor_seconds": self.floor.seconds,
@@ -248,13 +343,112 @@ class Contest:
 
     def group(self):
         """The group of a row in pytest-benchmark's own tables: rows that answer one question in one place."""
-        facts = self.facts()
-        words = ("dataset_sha256", "rows", "batch_size", "epochs", "device_name", "threads")
-        return ", ".join(f"{word} {str(facts[word])[:24]}" for word in words)
+        facts = self.facts() | {"baseline_source_sha256": self.entrant(REFERENCE).facts()["source_sha256"]}
+        shown = ("dataset", "rows", "batch_size", "epochs", "device_name", "threads")
+        words = [f"{word} {facts[word]}" for word in shown]
+        all_of_it = repr([facts[field] for field in saved.FINGERPRINT])
+        return ", ".join([*words, f"fingerprint {hashlib.sha256(all_of_it.encode()).hexdigest()[:12]}"])
+
+
+class NullLane:
+    """The reference raced against a copy of itself, a few pairs before each row, so that it meets the whole run.
+
+    What it finds is none: if it finds a difference, so might every row.
+    """
+
+    def __init__(self, contest, seconds, random):
+        """seconds: for the pairs before each row."""
+        self.contest = contest
+        self.random = random
+        self.sides = contest.entrant(COPY), contest.entrant(REFERENCE)
+        most = (contest.suite.settings.pairs or MOST_PAIRS) / contest.suite.row_count
+        self.pairs_each = max(int(min(seconds / contest.seconds_of_a_pair(*self.sides), most)) // 2 * 2, 2)
+        self.found = []
+
+    def go_on(self):
+        """Races a few pairs; before the first row so many that there is an interval. Raises Wrong."""
+        self.contest.suite.conditions.look()
+        least = 0 if self.found else verdict.FEWEST_PAIRS
+        order = pairing.balanced_order(max(self.pairs_each, least), self.random)
+        clock = self.contest.clock
+        self.found.append(
+            self.contest.raced(
+                *self.sides,
+                len(order),
+                lambda own, baseline, after: [pairing.pair(own, baseline, first, clock, after) for first in order],
+            )
+        )
+
+    def facts(self):
+        """What is saved of it: a row as any other."""
+        joined = {field: [value for facts in self.found for value in facts[field]] for field in saved.PER_PAIR}
+        errors = {field: max(facts[field] for facts in self.found) for field in ("error", "baseline_error")}
+        names = {"name": COPY, "baseline": REFERENCE, "first_look": 0, "pairs": len(joined["process"])}
+        return self.contest.facts() | self.found[0] | joined | errors | names
+
+
+def blamed(function, whom="its baseline"):
+    """The function, but what is wrong in it makes a row not comparable, not wrong."""
+
+    def call(*arguments):
+        try:
+            return function(*arguments)
+        except Wrong as wrong:
+            raise NotComparable(f"{whom}: {wrong}") from None
+
+    return call
+
+
+def copied(result):
+    """A result as it is now; what is no tensor is left to the checks."""
+    if not isinstance(result, tuple):
+        return result
+    return tuple(part.detach().clone() if isinstance(part, torch.Tensor) else part for part in result)
+
+
+def pair_facts(pairs):
+    """What is saved of pairs: a list for each fact, in their order."""
+    return {
+        "pairs": len(pairs),
+        "process": [0] * len(pairs),
+        "start_seconds": [pair.start for pair in pairs],
+        "baseline_first": [pair.baseline_first for pair in pairs],
+        "own_seconds": [pair.own.seconds for pair in pairs],
+        "baseline_seconds": [pair.baseline.seconds for pair in pairs],
+        "own_cpu_seconds": [pair.own.cpu_seconds for pair in pairs],
+        "baseline_cpu_seconds": [pair.baseline.cpu_seconds for pair in pairs],
+    }
+
+
+@functools.cache
+def checker_sha256():
+    """Which checker it was: the hash of what it consists of."""
+    text = inspect.getsource(equivalence) + inspect.getsource(Problem)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.cache
+def version(package):
+    """The version of an installed package, or "none"."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+@functools.cache
+def copy_of_reference():
+    """The reference loaded once more, as a module that shares nothing with it."""
+    spec = importlib.util.spec_from_file_location(COPY, torch_nn.__file__)
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    return copy
 
 
 def module(name):
-    """The module of an implementation or of the reference."""
+    """The module of an implementation, of the reference or of its copy."""
+    if name == COPY:
+        return copy_of_reference()
     return torch_nn if name == REFERENCE else implementations.load(name)
 
 

@@ -6,25 +6,29 @@ from statistics import median
 
 import tabulate
 
-from benchmarks import verdict
+from benchmarks import judging, verdict
 
 WIDTH = 120
 NOT_MEASURED = "none measured"
+MORE_THAN_EXPLAINED = 1.05  # cores busy over threads: the CPU clock is not exact
 # Left out, in this order, until the table fits.
 DISPENSABLE = ("first call", "x floor", "lines", "us/step more")
 COUNTS = {"ops/step": "operations_per_step", "KB/step": "bytes_per_step", "calls/step": "calls_per_step"}
 CHOICES = (
-    *("ms/epoch", "us/step", "x floor", "baseline", "x baseline", "99 % interval", "us/step more", "first call"),
-    *("error", "lines", *COUNTS),
+    *("ms/epoch", "us/step", "x floor", "baseline", "x baseline", "99 % interval", "verdict", "us/step more"),
+    *("first call", "error", "lines", *COUNTS),
 )
 tabulate.MIN_PADDING = 0  # no blanks around a header that is wider than its column
 
 
-def facts(rows):
-    """What was measured and where, as pairs of a word and a line: dataset, problem, machine, versions, pairs."""
+def facts(run):
+    """What was measured and where, as pairs of a word and a line: dataset, problem, machine, versions, trust."""
+    rows = run.rows
     row = max(rows, key=lambda row: row["rows"])
-    pairs = sorted({len(other["own_seconds"]) for other in rows})
+    pairs = sorted({other["pairs"] for other in rows})
     count = f"{pairs[0]} to {pairs[-1]}" if len(pairs) > 1 else f"{pairs[0]}"
+    processes = len(set(row["process"]))
+    fresh = f" in {processes} fresh processes" if processes > 1 else ""
     devices = "; ".join(sorted({other["device_name"] for other in rows}))
     several = varying(rows)
     steps = "" if several else f": {row['steps']} steps"
@@ -39,8 +43,33 @@ def facts(rows):
         ("machine", f"{devices}; {row['threads']} threads; {row['system']}"),
         ("floor", "; ".join(floors(rows))),
         ("versions", f"python {row['python']}, torch {row['torch']}, numpy {row['numpy']}"),
-        ("pairs", f"{count} a row; the interval holds the true median in 99 % of runs"),
+        ("pairs", f"{count} a row{fresh}; the interval holds the true median in 99 % of runs"),
+        ("null lane", "; ".join(null_lanes(run))),
+        ("verdicts", verdicts(run)),
     ]
+
+
+def null_lanes(run):
+    """For each device what the reference beside its own copy measured."""
+    for lane in run.null_lanes:
+        ratio = judging.interval_text(judging.ratio(lane))
+        yield f"the reference is {ratio} times as fast as its copy on {lane['device']}, {lane['pairs']} pairs"
+
+
+def verdicts(run):
+    """What the words mean and how sure they are, or why there are none."""
+    reason = judging.cannot_judge(run)
+    if reason:
+        return f"none, this machine cannot judge now: {reason}"
+    return meaning(run.margin, len(run.rows))
+
+
+def meaning(margin, count):
+    """What the words of so many rows mean and how sure they are."""
+    return (
+        f"faster or slower by more than {margin * 100:.3g} %, same, or unclear; all {count} together hold a wrong word "
+        f"in at most {verdict.LEVEL * 100:g} % of runs (Holm)"
+    )
 
 
 def floors(rows):
@@ -64,7 +93,7 @@ def values(rows, field):
     return ", ".join(str(value) for value in sorted({row[field] for row in rows}))
 
 
-def header(rows, chosen=()):
+def header(rows, chosen=(), words=None):
     """The columns' names: those chosen, of CHOICES, or what fits. With one baseline for all, it is in the header.
 
     Where rows are of several problems, columns that belong to a file, not to a problem, make place for these.
@@ -82,13 +111,14 @@ def header(rows, chosen=()):
         "x floor",
         *(one or ["baseline", "x baseline"]),
         "99 % interval",
+        *(["verdict"] if words else []),
         *([] if one else ["us/step more"]),
         *([] if several else ["first call"]),
         "error",
         *([] if several else ["lines"]),
     ]
     for column in DISPENSABLE:
-        if width(columns, rows) > WIDTH and column in columns:
+        if width(columns, rows, words) > WIDTH and column in columns:
             columns.remove(column)
     return columns
 
@@ -102,21 +132,21 @@ def columns(option):
     return chosen
 
 
-def width(columns, rows):
+def width(columns, rows, words):
     """How many characters wide the table of these columns is."""
-    shown = lines(rows)
+    shown = lines(rows, words)
     gaps = 2 * (len(columns) - 1)
     return gaps + sum(max(map(len, [column, *(line.get(column, "") for line in shown)])) for column in columns)
 
 
-def lines(rows):
+def lines(rows, words=None):
     """The cells of the table, as dicts by column, slowest first; the reference is a row too if all have it beside them.
 
     With one baseline for all, rows are ordered by their ratio to it: their times are of different moments.
     """
     baselines = {row["baseline"] for row in rows}
     many = len(baselines) > 1
-    found = [(place(row) + (speed(row, many),), cells(row)) for row in rows]
+    found = [(place(row) + (speed(row, many),), cells(row, words)) for row in rows]
     for where in sorted({place(row) for row in rows}):
         beside = [row for row in rows if place(row) == where]
         if baselines == {"torch_nn"}:
@@ -133,20 +163,21 @@ def speed(row, many):
     """What rows of one place are sorted by: the ratio to the one baseline, or epochs a second if there are many."""
     if many:
         return row["epochs"] / median(row["own_seconds"])
-    return verdict.ratio(row["own_seconds"], row["baseline_seconds"]).median
+    return judging.ratio(row).value
 
 
-def cells(row):
-    """One row of the table as text, by column."""
-    ratio = verdict.ratio(row["own_seconds"], row["baseline_seconds"])
+def cells(row, words=None):
+    """One row of the table as text, by column. words: of all rows, by key."""
+    ratio = judging.ratio(row)
     return {
         "name": row_id(row["name"], row["device"]),
         **problem_cells(row),
         **time_cells(median(row["own_seconds"]), row),
         "baseline": row["baseline"],
-        f"x {row['baseline']}": f"{ratio.median:.2f}",
-        "x baseline": f"{ratio.median:.2f}",
+        f"x {row['baseline']}": f"{ratio.value:.2f}",
+        "x baseline": f"{ratio.value:.2f}",
         "99 % interval": f"{ratio.low:.2f} to {ratio.high:.2f}",
+        "verdict": (words or {}).get(judging.key(row), ""),
         "first call": f"{row['first_call_seconds']:.2f} s",
         "us/step more": price(row),
         "error": f"{row['error']:.2f}",
@@ -157,10 +188,10 @@ def cells(row):
 
 def price(row):
     """What a step takes more than one of the baseline, in microseconds, if a difference was measured."""
-    ratio = verdict.ratio(row["own_seconds"], row["baseline_seconds"])
+    ratio = judging.ratio(row)
     if ratio.low <= 1 <= ratio.high:
         return NOT_MEASURED
-    return f"{verdict.difference(row['own_seconds'], row['baseline_seconds']).median / row['steps'] * 1e6:+.1f}"
+    return f"{judging.difference(row).value / row['steps'] * 1e6:+.1f}"
 
 
 def count_cells(row, prefix=""):
@@ -212,13 +243,23 @@ def row_id(name, device, batch_size=None, rows=None):
     return f"{name}-{device}{batch}" + (f"-rows{rows}" if rows else "")
 
 
+def overworked(rows):
+    """A line for each row that kept more cores busy than its threads explain."""
+    for row in rows:
+        cores = sum(row["own_cpu_seconds"]) / sum(row["own_seconds"])
+        if cores > row["threads"] * MORE_THAN_EXPLAINED:
+            name = row_id(row["name"], row["device"])
+            yield f"{name} kept {cores:.2f} cores busy, with {row['threads']} threads: something works beside it"
+
+
 def grid(run, style, chosen=()):
     """The table itself in one of tabulate's styles; rows without a time have a word in place of the first figure."""
-    columns = header(run.rows, chosen) if run.rows else ["name", "ms/epoch"]
+    words = judging.words(run)
+    columns = header(run.rows, chosen, words) if run.rows else ["name", "ms/epoch"]
     untimed = [{"name": name, columns[1]: reason.partition(":")[0]} for name, reason in run.untimed]
     if varying(run.rows):  # their ids are too long for a column; they stand below the table
         untimed = []
-    found = [[line.get(column, "") for column in columns] for line in lines(run.rows) + untimed]
+    found = [[line.get(column, "") for column in columns] for line in lines(run.rows, words) + untimed]
     align = ["left"] + ["right"] * (len(columns) - 1)
     return tabulate.tabulate(found, columns, tablefmt=style, disable_numparse=True, colalign=align)
 
@@ -231,8 +272,8 @@ def markdown_grid(cells, columns, left=1):
 
 def text(run, chosen=()):
     """Facts, table and the reasons of rows without a time, for a terminal of 120 columns."""
-    above = [wrapped(f"{word:<9} {line}", indent=10) for word, line in (facts(run.rows) if run.rows else [])]
-    below = [wrapped(f"{name} {reason}") for name, reason in run.untimed]
+    above = [wrapped(f"{word:<9} {line}", indent=10) for word, line in (facts(run) if run.rows else [])]
+    below = [wrapped(line) for line in [*overworked(run.rows), *(f"{name} {reason}" for name, reason in run.untimed)]]
     return "\n".join([*above, "", grid(run, "simple", chosen), "", *below]).strip("\n")
 
 
@@ -243,7 +284,8 @@ def wrapped(line, indent=4):
 
 def markdown(run, chosen=()):
     """The same for a Markdown page."""
-    above = [f"* {word}: {line}" for word, line in (facts(run.rows) if run.rows else [])]
-    below = [f"* `{name}` {reason}" for name, reason in run.untimed]
+    above = [f"* {word}: {line}" for word, line in (facts(run) if run.rows else [])]
+    below = [f"* {line}" for line in overworked(run.rows)]
+    below += [f"* `{name}` {reason}" for name, reason in run.untimed]
     parts = ["\n".join(above), grid(run, "github", chosen), "\n".join(below)]
     return "\n\n".join(part for part in parts if part) + "\n"

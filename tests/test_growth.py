@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import growth, picture, saved, table
-from tests.test_tables import row
+from tests.test_tables import content, row, run
 
 ROOT = Path(__file__).parent.parent
 SIZES = (16, 64, 256, 1024, 50_000)
@@ -26,10 +26,6 @@ def timed(name, batch_size, seconds, rows=50_000, noise=0.0, **changed):
 def planted(name, dispatch, arithmetic, **changed):
     """Rows of all batch sizes that take `dispatch` seconds a step and `arithmetic` an epoch."""
     return [timed(name, size, dispatch * math.ceil(50_000 / size) + arithmetic, **changed) for size in SIZES]
-
-
-def run(*rows):
-    return saved.Run(list(rows), [])
 
 
 QUICK_STEPS = planted("quick_steps", dispatch=1e-5, arithmetic=0.3)
@@ -183,7 +179,7 @@ def test_labels_keep_their_order_and_their_distance():
 
 
 def report(path, *rows):
-    path.write_text(json.dumps({"benchmarks": [{"extra_info": row} for row in rows], "untimed": []}))
+    path.write_text(json.dumps(content(run(*rows))))
     command = [sys.executable, "-m", "benchmarks.report", str(path)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 

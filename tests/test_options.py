@@ -13,7 +13,11 @@ GOOD = {
     "batch_size": "64",
     "rows": None,
     "epochs": "1",
-    "pairs": None,
+    "pairs": "auto",
+    "budget": None,
+    "processes": "1",
+    "part": None,
+    "margin": "1",
     "baseline": "torch_nn",
     "torch_threads": None,
     "quick": False,
@@ -27,14 +31,24 @@ def settings(**options):
 
 def test_the_defaults():
     assert settings() == conftest.Settings(
-        "digits", ("cpu",), (64,), (None,), 1, None, "torch_nn", None, conftest.FULL_SECONDS, ()
+        "digits", ("cpu",), (64,), (None,), 1, None, "torch_nn", None, conftest.FULL_SECONDS, 1, None, 0.01, ()
     )
 
 
 def test_quick_takes_fewer_rows_unless_told_otherwise():
-    assert settings(quick=True).rows == (10_000,)
+    assert settings(quick=True).rows == (5_000,)
     assert settings(quick=True, rows="77").rows == (77,)
     assert settings(quick=True).budget < settings().budget
+
+
+def test_processes_share_the_time():
+    assert settings(budget="100").budget == 100
+    assert settings(budget="100", processes="5").budget == 20
+    assert settings(processes="5", pairs="4").pairs == 4
+
+
+def test_the_margin_is_in_percent():
+    assert settings(margin="2.5").margin == 0.025
 
 
 def test_lists():
@@ -67,6 +81,14 @@ def test_columns():
         ({"epochs": "9" * 30}, f"--epochs {'9' * 30}: expected a whole number of at least 1"),
         ({"pairs": "6"}, "--pairs 6: expected a whole number of at least 8"),
         ({"pairs": "9"}, "--pairs 9: expected an even number"),
+        ({"pairs": "many"}, "--pairs many: expected a whole number of at least 8"),
+        ({"pairs": "3", "processes": "5"}, "--pairs 3: expected an even number"),
+        ({"budget": "0"}, "--budget 0: expected a whole number of at least 1"),
+        ({"processes": "0"}, "--processes 0: expected a whole number of at least 1"),
+        ({"margin": "0"}, "--margin 0: expected a number of percent, 0.01 to 100"),
+        ({"margin": "nan"}, "--margin nan: expected a number of percent, 0.01 to 100"),
+        ({"margin": "1e9"}, "--margin 1e9: expected a number of percent, 0.01 to 100"),
+        ({"margin": "one"}, "--margin one: expected a number of percent, 0.01 to 100"),
         ({"torch_threads": "0"}, "--torch-threads 0: expected a whole number of at least 1"),
         ({"baseline": "nobody"}, "--baseline nobody: expected one of torch_nn, parent, autograd_cross_entropy"),
         ({"device": "tpu"}, "--device tpu: expected auto, cpu or cuda"),

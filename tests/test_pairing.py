@@ -1,24 +1,36 @@
-"""Pairs: order, clock and device synchronisation."""
+"""Pairs: order, clock and device synchronisation; and that mistakes in measuring them would be noticed.
+
+Every check below takes the module to check. It passes with the real one, and mutants of its source, each with one
+mistake, must fail the check that is named beside them.
+"""
 
 import gc
+import inspect
+import random
 from itertools import count
 from threading import Event, Thread
 from time import process_time
+from types import ModuleType
 
 import pytest
 import torch
 
 from benchmarks import pairing
 
-
-@pytest.mark.parametrize("pairs", [2, 8, 50, 200])
-def test_each_side_goes_first_equally_often(pairs):
-    order = pairing.balanced_order(pairs, seed=0)
-    assert (order.count(True), order.count(False)) == (pairs // 2, pairs // 2)
+SOURCE = inspect.getsource(pairing)
 
 
-def test_the_order_is_shuffled_and_can_be_repeated():
-    orders = [pairing.balanced_order(50, seed) for seed in (0, 0, 1)]
+# --- checks -------------------------------------------------------------------------------------------------
+
+
+def each_side_goes_first_equally_often(pairing):
+    for pairs in (2, 8, 50, 200):
+        order = pairing.balanced_order(pairs, random.Random(0))
+        assert (order.count(True), order.count(False)) == (pairs // 2, pairs // 2)
+
+
+def the_order_is_shuffled(pairing):
+    orders = [pairing.balanced_order(50, random.Random(seed)) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
     assert orders[0] not in ([True, False] * 25, [False, True] * 25, sorted(orders[0]))
 
@@ -26,9 +38,9 @@ def test_the_order_is_shuffled_and_can_be_repeated():
 class AsynchronousDevice:
     """A device with a clock of its own: work is queued at once and done only when somebody waits for it."""
 
-    def __init__(self):
-        self.now = 0.0
-        self.queued = 0.0
+    def __init__(self, pairing):
+        self.now = self.queued = 0.0
+        pairing.perf_counter = lambda: self.now
 
     def launch(self, seconds):
         self.now += 0.001  # what queueing costs the caller
@@ -40,37 +52,37 @@ class AsynchronousDevice:
 
 
 @pytest.fixture
-def device(monkeypatch):
-    """A fake CUDA device, the time of this process with it."""
-    device = AsynchronousDevice()
-    monkeypatch.setattr(torch.cuda, "synchronize", device.synchronize)
-    monkeypatch.setattr(pairing, "perf_counter", lambda: device.now)
+def no_device(monkeypatch):
+    """Lets the checks below put a device of their own in the place of torch.cuda's."""
+    monkeypatch.setattr(torch.cuda, "synchronize", None)
+    monkeypatch.setattr(pairing, "perf_counter", pairing.perf_counter)
+
+
+def asynchronous(pairing):
+    device = AsynchronousDevice(pairing)
+    torch.cuda.synchronize = device.synchronize
     return device
 
 
-def test_work_still_under_way_before_is_not_counted(device):
+def work_still_under_way_before_is_not_counted(pairing):
+    device = asynchronous(pairing)
     device.launch(5)
-    assert pairing.seconds(lambda: device.launch(3), pairing.clock("cuda")) == pytest.approx(3.001)
+    assert pairing.timed(lambda: device.launch(3), pairing.clock("cuda")).seconds == pytest.approx(3.001)
 
 
-def test_work_still_under_way_after_is_counted(device):
-    assert pairing.seconds(lambda: device.launch(3), pairing.clock("cuda")) == pytest.approx(3.001)
+def work_still_under_way_after_is_counted(pairing):
+    device = asynchronous(pairing)
+    assert pairing.timed(lambda: device.launch(3), pairing.clock("cuda")).seconds == pytest.approx(3.001)
     assert device.queued == 0
 
 
-def test_without_synchronisation_neither_would_be_noticed(device):
-    device.launch(5)
-    assert pairing.seconds(lambda: device.launch(3), pairing.clock("cpu")) == pytest.approx(0.001)
-
-
-@pytest.mark.benchmark(timer=pairing.clock("cuda"))
-@pytest.mark.parametrize("baseline_first", [True, False])
-def test_a_race_on_an_asynchronous_device_gives_each_side_its_own_work(device, baseline_first, make_race):
-    own, baseline = make_race(
-        lambda: device.launch(3), lambda: device.launch(7), [baseline_first] * 4, pairing.clock("cuda")
-    )
-    assert own == pytest.approx([3.001] * 4)
-    assert baseline == pytest.approx([7.001] * 4)
+def a_race_on_a_device_gives_each_side_its_own_work(pairing):
+    device = asynchronous(pairing)
+    clock = pairing.clock("cuda")
+    for order in ([True] * 4, [False] * 4):
+        pairs = raced(pairing, lambda: device.launch(3), lambda: device.launch(7), [order], clock=clock)
+        assert [pair.own.seconds for pair in pairs] == pytest.approx([3.001] * 4)
+        assert [pair.baseline.seconds for pair in pairs] == pytest.approx([7.001] * 4)
 
 
 class Fixture:
@@ -78,11 +90,14 @@ class Fixture:
 
     def __init__(self, clock):
         self.clock = clock
-        self.stats = self
+        self.stats = type("Metadata", (), {"stats": self})
         self.data = []
 
-    def pedantic(self, function, setup, teardown, rounds):
-        self.stats = type("Metadata", (), {"stats": self})
+    def pedantic(self, function, setup, teardown, rounds, warmup_rounds=0):
+        for _ in range(warmup_rounds):
+            setup()
+            function()
+            teardown()
         for _ in range(rounds):
             setup()
             start = self.clock()
@@ -91,43 +106,94 @@ class Fixture:
             teardown()
 
 
-@pytest.fixture
-def make_race():
-    return lambda own, baseline, order, clock: pairing.race(Fixture(clock), own, baseline, order, clock)
+def raced(pairing, own, baseline, looks, clock=None, enough=lambda pairs: False):
+    clock = clock or pairing.clock("cpu")
+    return pairing.race(Fixture(clock), own, baseline, looks, enough, clock)
 
 
-def test_a_race_runs_the_sides_in_the_order_given(make_race):
+def sides_run_in_the_order_given(pairing):
     ran = []
     order = [True, False, False, True]
     ticks = count()
-    own, baseline = make_race(lambda: ran.append("own"), lambda: ran.append("baseline"), order, lambda: next(ticks))
+    pairs = raced(
+        pairing, lambda: ran.append("own"), lambda: ran.append("baseline"), [order], clock=lambda: next(ticks)
+    )
     assert ran == ["baseline", "own", "own", "baseline", "own", "baseline", "baseline", "own"]
-    assert own == baseline == [1] * 4
+    assert [pair.baseline_first for pair in pairs] == order
+    assert [pair.own.seconds for pair in pairs] == [pair.baseline.seconds for pair in pairs] == [1] * 4
 
 
-def test_a_race_with_the_real_fixture(benchmark):
+def a_pair_runs_in_the_order_given(pairing):
     ran = []
-    order = [True, False, True, False]
-    clock = pairing.clock("cpu")
-    own, baseline = pairing.race(benchmark, lambda: ran.append("own"), lambda: ran.append("baseline"), order, clock)
-    assert ran == ["baseline", "own", "own", "baseline"] * 2
-    assert len(own) == len(baseline) == 4
-    assert min(own + baseline) > 0
+    ticks = count()
+    for first in (True, False):
+        pair = pairing.pair(lambda: ran.append("own"), lambda: ran.append("baseline"), first, lambda: next(ticks))
+        assert (pair.baseline_first, pair.own.seconds, pair.baseline.seconds) == (first, 1, 1)
+    assert ran == ["baseline", "own", "own", "baseline"]
 
 
-@pytest.mark.parametrize("enabled", [True, False])
-def test_the_garbage_collector_rests_while_time_is_taken_and_is_set_back(enabled):
+def a_race_ends_after_the_look_that_is_enough(pairing):
     seen = []
-    try:
-        (gc.enable if enabled else gc.disable)()
-        pairing.seconds(lambda: seen.append(gc.isenabled()), pairing.clock("cpu"))
-        assert seen == [False]
-        assert gc.isenabled() == enabled
-    finally:
-        gc.enable()
+
+    def enough(pairs):
+        seen.append(len(pairs))
+        return len(pairs) >= 6
+
+    looks = [[True, False], [False, True, True, False], [True, False] * 4]
+    assert len(raced(pairing, bool, bool, looks, enough=enough)) == 6
+    assert seen == [2, 6]
 
 
-def test_nothing_is_timed_while_other_threads_compute(make_race):
+def only_the_call_itself_is_timed(pairing):
+    calls = []
+    pairing.timed(lambda: calls.append(1), pairing.clock("cpu"))
+    assert len(calls) == 1
+
+
+def the_garbage_collector_rests(pairing):
+    seen = []
+    for switch in (gc.enable, gc.disable):
+        try:
+            switch()
+            pairing.timed(lambda: seen.append(gc.isenabled()), pairing.clock("cpu"))
+            assert gc.isenabled() == (switch is gc.enable)
+        finally:
+            gc.enable()
+    assert seen == [False, False]
+
+
+def each_run_is_followed_by_what_comes_after_it(pairing):
+    ran = []
+    sides = lambda: ran.append("own"), lambda: ran.append("baseline")
+    after = lambda: ran.append("after")  # noqa: E731
+    expected = ["baseline", "after", "own", "after", "own", "after", "baseline", "after"]
+    ticks = count()
+    pairing.race(Fixture(lambda: next(ticks)), *sides, [[True, False]], None, lambda: next(ticks), after)
+    assert ran == expected
+    ran.clear()
+    for first in (True, False):
+        pairing.pair(*sides, first, lambda: next(ticks), after)
+    assert ran == expected
+
+
+def what_comes_after_is_not_timed(pairing):
+    device = asynchronous(pairing)
+    clock = pairing.clock("cuda")
+    assert pairing.timed(lambda: device.launch(3), clock, lambda: device.launch(9)).seconds == pytest.approx(3.001)
+
+
+def cpu_time_is_that_of_the_call(pairing):
+    def compute():
+        end = process_time() + 0.05
+        while process_time() < end:
+            pass
+
+    pairs = raced(pairing, compute, bool, [[True, False]])
+    for pair in pairs:
+        assert 0.5 > pair.own.cpu_seconds >= 0.05 > pair.baseline.cpu_seconds
+
+
+def nothing_is_timed_while_other_threads_compute(pairing):
     busy = Event()
 
     def leave_a_thread_spinning():
@@ -142,11 +208,136 @@ def test_nothing_is_timed_while_other_threads_compute(make_race):
         Thread(target=spin).start()
 
     seen = []
+
+    def run():
+        seen.append(busy.is_set())
+        leave_a_thread_spinning()
+
     for order in ([True, True], [False, False]):
-        make_race(
-            lambda: (seen.append(busy.is_set()), leave_a_thread_spinning()),
-            lambda: (seen.append(busy.is_set()), leave_a_thread_spinning()),
-            order,
-            pairing.clock("cpu"),
-        )
+        raced(pairing, run, run, [order])
     assert seen == [False] * 8
+
+
+CHECKS = [
+    each_side_goes_first_equally_often,
+    the_order_is_shuffled,
+    work_still_under_way_before_is_not_counted,
+    work_still_under_way_after_is_counted,
+    a_race_on_a_device_gives_each_side_its_own_work,
+    sides_run_in_the_order_given,
+    a_pair_runs_in_the_order_given,
+    a_race_ends_after_the_look_that_is_enough,
+    only_the_call_itself_is_timed,
+    the_garbage_collector_rests,
+    each_run_is_followed_by_what_comes_after_it,
+    what_comes_after_is_not_timed,
+    cpu_time_is_that_of_the_call,
+    nothing_is_timed_while_other_threads_compute,
+]
+
+
+@pytest.mark.usefixtures("no_device")
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_pairs_are_measured_right(check):
+    check(pairing)
+
+
+# --- mutants ------------------------------------------------------------------------------------------------
+
+MUTANTS = {
+    "order by chance, not balanced": (
+        "random.shuffle(order)",
+        "order = random.choices(order, k=pairs)",
+        each_side_goes_first_equally_often,
+    ),
+    "order not shuffled": ("random.shuffle(order)", "pass", the_order_is_shuffled),
+    "no synchronisation": ("torch.cuda.synchronize()", "pass", work_still_under_way_after_is_counted),
+    "no synchronisation before": (
+        "start = clock()\n",
+        "start = perf_counter()\n",
+        work_still_under_way_before_is_not_counted,
+    ),
+    "no synchronisation after": (
+        "seconds = clock() - start",
+        "seconds = perf_counter() - start",
+        work_still_under_way_after_is_counted,
+    ),
+    "baseline timed twice": (
+        "own, before or timed(baseline, clock, after)))\n\n    with",
+        "own, timed(baseline, clock, after)))\n\n    with",
+        sides_run_in_the_order_given,
+    ),
+    "baseline timed within the round": (
+        "pedantic(function,",
+        "pedantic(lambda: (function(), baseline()),",
+        sides_run_in_the_order_given,
+    ),
+    "warm-up counted": (
+        "        function()\n",
+        "        function()\n        function()\n",
+        only_the_call_itself_is_timed,
+    ),
+    "warm-up round": (
+        "rounds=len(order))",
+        "rounds=len(order), warmup_rounds=1)",
+        sides_run_in_the_order_given,
+    ),
+    "garbage collected while time is taken": ("gc.disable()", "pass", the_garbage_collector_rests),
+    "garbage collector left off": ("        if enabled:\n", "        if False:\n", the_garbage_collector_rests),
+    "threads not waited for": (
+        "        if not other_threads_running():\n",
+        "        if True:\n",
+        nothing_is_timed_while_other_threads_compute,
+    ),
+    "a pair always in one order": ("if baseline_first else None", "if True else None", a_pair_runs_in_the_order_given),
+    "pairs looked at after each": (
+        "if len(pairs) in ends and",
+        "if pairs and",
+        a_race_ends_after_the_look_that_is_enough,
+    ),
+    "results kept only when the pair has ended": (
+        "        after()\n        pairs.append",
+        "        pairs.append",
+        each_run_is_followed_by_what_comes_after_it,
+    ),
+    "results kept while time is taken": (
+        "        function()\n",
+        "        function(), after()\n",
+        what_comes_after_is_not_timed,
+    ),
+    "CPU time of all the process's life": (
+        "data[-1], process_time() - cpu_start)",
+        "data[-1], process_time())",
+        cpu_time_is_that_of_the_call,
+    ),
+}
+
+
+@pytest.mark.usefixtures("no_device")
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mistake_in_measuring_is_noticed(mutant):
+    old, new, check = MUTANTS[mutant]
+    assert SOURCE.count(old) == 1
+    module = ModuleType(mutant)
+    exec(compile(SOURCE.replace(old, new), mutant, "exec"), vars(module))
+    with pytest.raises((AssertionError, IndexError)):
+        check(module)
+
+
+def test_a_race_with_the_real_fixture(benchmark):
+    ran = []
+    looks = [[True, False], [True, False], [True, False] * 5]
+    pairs = pairing.race(
+        benchmark,
+        lambda: ran.append("own"),
+        lambda: ran.append("baseline"),
+        looks,
+        lambda pairs: len(pairs) == 4,
+        pairing.clock("cpu"),
+    )
+    benchmark.has_error = False
+    assert ran == ["baseline", "own", "own", "baseline"] * 2
+    assert [pair.own.seconds for pair in pairs] == benchmark.stats.stats.data
+    assert len(pairs) == 4
+    assert all(pair.baseline.seconds > 0 for pair in pairs)
+    assert pairs[0].start <= pairs[1].start

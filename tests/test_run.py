@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,14 @@ NEW_FILES = {
     "wrong_later": RIGHT.replace(
         TRAIN, "CALLS = []\n\n\n" + TRAIN + "    CALLS.append(1)\n    epochs += len(CALLS) > 30\n"
     ),
+    "comes_later": RIGHT.replace(
+        TRAIN,
+        "from threading import Timer\n\nCALLS = []\n\n\ndef train(*given):\n    CALLS.append(1)\n"
+        "    right = solve(*given)\n    if len(CALLS) <= 30:\n        return right\n"
+        "    later = tuple(map(torch.zeros_like, right))\n"
+        "    Timer(0.01, lambda: [a.copy_(b) for a, b in zip(later, right)]).start()\n    return later\n\n\n"
+        + TRAIN.replace("train", "solve"),
+    ),
     "remembers": RIGHT.replace(
         TRAIN,
         "import pickle\n\nSEEN = {}\n\n\ndef train(*given):\n    key = pickle.dumps([getattr(t, 'tolist', lambda: t)() "
@@ -39,6 +48,10 @@ NEW_FILES = {
     "wrong_shape": RIGHT.replace("return weight, bias", "return weight.T, bias"),
     "wrong_device": RIGHT.replace("return weight, bias", "return weight.to('meta'), bias"),
     "raises": RIGHT.replace(TRAIN, TRAIN + "    raise OSError('out of\\nideas')\n"),
+    "raises_later": RIGHT.replace(
+        TRAIN,
+        "CALLS = []\n\n\n" + TRAIN + "    CALLS.append(1)\n    if len(CALLS) > 30:\n        raise OSError('tired')\n",
+    ),
     "exits": RIGHT.replace(TRAIN, TRAIN + "    raise SystemExit(0)\n"),
     "no_train": "x = 1\n",
     "broken_syntax": "def train(:\n",
@@ -103,18 +116,20 @@ def test_a_new_file_has_its_row_without_any_other_edit(mixed):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("wrong_answer", "refused: the timed problem: the update is off by .* in float32 noise, allowed 10"),
-        ("wrong_on_many_rows", "refused: the timed problem: the update is off by"),
-        ("wrong_on_few_rows", "refused: one row: the update is off by .*; first wrong at batch 1 of 1"),
-        ("wrong_later", "refused: the timed problem: the update is off by"),
-        ("remembers", "refused: the timed problem: the update is off by"),
-        ("wrong_shape", r"refused: the timed problem: returned weight as \(10, 20\)"),
-        ("wrong_device", "refused: the timed problem: returned weight as .* on meta; expected .* on cpu"),
-        ("raises", r"refused: raised OSError: out of ideas \(raises\.py:\d+\)"),
-        ("exits", r"refused: raised SystemExit: 0 \(exits\.py:\d+\)"),
-        ("no_train", "refused: raised AttributeError: .* has no attribute 'train'"),
-        ("broken_syntax", "refused: raised SyntaxError: "),
-        ("broken_import", "refused: raised ModuleNotFoundError: No module named 'no_such_package'"),
+        ("wrong_answer", "wrong: the timed problem: the update is off by .* in float32 noise, allowed 10"),
+        ("wrong_on_many_rows", "wrong: the timed problem: the update is off by"),
+        ("wrong_on_few_rows", "wrong: one row: the update is off by .*; first wrong at batch 1 of 1"),
+        ("wrong_later", "wrong: the timed problem: the update is off by"),
+        ("comes_later", "wrong: the timed problem: the update is off by"),
+        ("remembers", "wrong: the timed problem: the update is off by"),
+        ("wrong_shape", r"wrong: the timed problem: returned weight as \(10, 20\)"),
+        ("wrong_device", "wrong: the timed problem: returned weight as .* on meta; expected .* on cpu"),
+        ("raises", r"wrong: raised OSError: out of ideas \(raises\.py:\d+\)"),
+        ("raises_later", r"wrong: raised OSError: no \(raises_later\.py:\d+\)"),
+        ("exits", r"wrong: raised SystemExit: 0 \(exits\.py:\d+\)"),
+        ("no_train", "wrong: raised AttributeError: .* has no attribute 'train'"),
+        ("broken_syntax", "wrong: raised SyntaxError: "),
+        ("broken_import", "wrong: raised ModuleNotFoundError: No module named 'no_such_package'"),
         ("missing_package", "skipped: no_such_package not installed"),
     ],
 )
@@ -137,7 +152,7 @@ def test_a_wrong_answer_has_no_time_anywhere(mixed):
 def test_the_exit_status_tells_of_the_refused(mixed):
     done, _ = mixed
     assert done.returncode == 1
-    assert "12 failed, 4 passed, 1 skipped" in done.stdout
+    assert "14 failed, 4 passed, 1 skipped" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -167,7 +182,94 @@ def test_the_saved_rows_have_what_refuses_an_unfair_comparison(mixed):
     )
     assert len(row["own_seconds"]) == len(row["baseline_seconds"]) == len(row["baseline_first"]) == 20
     assert row["baseline_first"].count(True) == 10
-    assert len(row["dataset_sha256"]) == len(row["source_sha256"]) == 64
+    assert len(row["dataset_sha256"]) == len(row["source_sha256"]) == len(row["checker_sha256"]) == 64
+    assert {len(row[field]) for field in saved.PER_PAIR} == {20}
+    assert min(row["own_cpu_seconds"] + row["baseline_cpu_seconds"]) > 0
+    assert row["start_seconds"] == sorted(row["start_seconds"])
+
+
+def test_the_reference_is_raced_against_its_copy_in_every_run(mixed):
+    run = saved.load(mixed[1])
+    (lane,) = run.null_lanes
+    assert (lane["name"], lane["baseline"], lane["device"]) == ("torch_nn_copy", "torch_nn", "cpu")
+    assert lane["pairs"] >= 8 + 2 * 3
+    assert lane["source_sha256"] == lane["baseline_source_sha256"]
+    starts = [0, *sorted(row["start_seconds"][0] for row in run.rows)]
+    for one_row, the_next in pairwise(starts):
+        assert any(one_row < start < the_next for start in lane["start_seconds"])
+    assert run.conditions["switches_per_second"] >= 0
+
+
+def test_unlike_rows_land_in_different_groups(mixed, project):
+    groups = {benchmark["group"] for benchmark in json.loads(mixed[1].read_text())["benchmarks"]}
+    assert len(groups) == 1
+    place = project / "elsewhere" / "other.json"
+    options = ("--dataset=own.npz", "--pairs=8", f"--benchmark-json={place}", "-k=manual_inplace")
+    done = bench(project, "--benchmark-only", *options, "--rows=399")
+    assert done.returncode == 0, done.stdout
+    (benchmark,) = json.loads(place.read_text())["benchmarks"]
+    assert benchmark["group"] not in groups
+    assert "rows 399" in benchmark["group"]
+
+
+def test_pairs_go_on_until_there_is_a_word_or_the_time_is_over(project):
+    path = project / "implementations" / "slow.py"
+    path.write_text(RIGHT.replace(TRAIN, TRAIN + "    for _ in range(len(x) // 400 * 10**6):\n        pass\n"))
+    place = project / "elsewhere" / "auto.json"
+    options = ("--dataset=own.npz", "--budget=2", f"--benchmark-json={place}", "-k=manual_inplace or slow")
+    try:
+        done = bench(project, "--benchmark-only", *options)
+    finally:
+        path.unlink()
+    assert done.returncode == 0, done.stdout
+    rows = {row["name"]: row for row in saved.load(place).rows}
+    assert (rows["slow"]["pairs"], rows["slow"]["first_look"]) == (10, 10)
+    assert rows["manual_inplace"]["pairs"] in [10 << look for look in range(7)]
+
+
+def test_processes_come_back_as_one_run(project):
+    path = project / "implementations" / "bad.py"
+    path.write_text(NEW_FILES["wrong_answer"])
+    place = project / "elsewhere" / "processes.json"
+    options = ("--dataset=own.npz", "--pairs=4", "--processes=3", f"--benchmark-json={place}")
+    try:
+        done = bench(project, "--benchmark-only", *options, "-k=manual_inplace or numpy_loop or bad")
+    finally:
+        path.unlink()
+    assert done.returncode == 1, done.stdout
+    run = saved.load(place)
+    assert {row["name"] for row in run.rows} == {"manual_inplace", "numpy_loop"}
+    assert [name for name, _ in run.untimed] == ["bad-cpu"]
+    for row in run.rows + run.null_lanes:
+        assert set(row["process"]) == {0, 1, 2}
+        assert row["pairs"] == len(row["own_seconds"])
+    orders = [tuple(run.rows[0]["baseline_first"][start : start + 4]) for start in (0, 4, 8)]
+    assert [order.count(True) for order in orders] == [2, 2, 2]
+    assert "12 a row in 3 fresh processes" in done.stdout
+    assert done.stdout.count("one trainer, many writings") == 1
+    assert table.text(run) in done.stdout
+    (benchmark, _) = json.loads(place.read_text())["benchmarks"]
+    assert benchmark["stats"]["rounds"] == 12
+    assert benchmark["stats"]["min"] == min(benchmark["extra_info"]["own_seconds"])
+
+
+def test_processes_in_which_every_row_is_wrong_say_why(project):
+    path = project / "implementations" / "bad.py"
+    path.write_text(NEW_FILES["wrong_answer"])
+    try:
+        done = bench(project, "--benchmark-only", "--dataset=own.npz", "--pairs=4", "--processes=2", "-k=bad")
+    finally:
+        path.unlink()
+    assert done.returncode == 1
+    assert "bad-cpu wrong: the timed problem: the update is off by" in done.stdout
+
+
+def test_a_process_that_cannot_run_ends_them_all(project):
+    done = bench(project, "--benchmark-only", "--processes=3", "--dataset=gone.npz")
+    assert done.returncode == 4
+    assert "process 2" not in done.stdout
+    assert "ERROR: gone.npz: no such file" in done.stderr
+    assert "a process ended with status 4" in done.stdout + done.stderr
 
 
 def test_a_refused_baseline_refuses_its_rows(project):
@@ -179,7 +281,19 @@ def test_a_refused_baseline_refuses_its_rows(project):
     finally:
         path.unlink()
     assert done.returncode == 1
-    assert "refused: its baseline bad has no time: the timed problem: the update is off by" in done.stdout
+    assert "not comparable: its baseline bad has no time: the timed problem: the update is off by" in done.stdout
+
+
+def test_a_baseline_that_is_wrong_later_makes_no_row_wrong(project):
+    path = project / "implementations" / "late.py"
+    path.write_text(NEW_FILES["wrong_later"])
+    try:
+        options = ("--dataset", "own.npz", "--pairs", "20", "--benchmark-json", "out/run.json")
+        done = bench(project, *options, "--benchmark-only", "--baseline", "late", "-k", "manual_inplace")
+    finally:
+        path.unlink()
+    assert done.returncode == 1
+    assert "not comparable: its baseline: the timed problem: the update is off by" in done.stdout
 
 
 def test_parents_as_baselines_other_settings_and_another_place(project):
@@ -240,7 +354,7 @@ def test_one_wrong_problem_of_several_has_no_time(project):
         path.unlink()
     assert done.returncode == 1
     assert "1 failed, 1 passed" in done.stdout
-    assert re.search(r"^bad-cpu-rows400 refused: the timed problem: the update is off", done.stdout, re.MULTILINE)
+    assert re.search(r"^bad-cpu-rows400 wrong: the timed problem: the update is off", done.stdout, re.MULTILINE)
 
 
 def test_without_timing_rows_are_checked_all_the_same(project):
@@ -252,7 +366,7 @@ def test_without_timing_rows_are_checked_all_the_same(project):
         path.unlink()
     assert done.returncode == 1
     assert "1 failed, 1 passed" in done.stdout
-    assert "bad-cpu refused: the timed problem" in done.stdout
+    assert "bad-cpu wrong: the timed problem" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""From saved rows to Samples and words. Needs neither torch nor numpy."""
+
+import math
+
+from benchmarks import verdict
+from benchmarks.conditions import sentence
+
+
+def key(row):
+    """What tells the rows of one run apart."""
+    return row["name"], row["device"], row["rows"], row["batch_size"]
+
+
+def sample(row, value):
+    """The Sample of a row: value(own seconds, baseline seconds) of each pair, by process."""
+    found = {}
+    for process, own, baseline in zip(row["process"], row["own_seconds"], row["baseline_seconds"], strict=True):
+        found.setdefault(process, []).append(value(own, baseline))
+    first, pairs = row["first_look"], len(row["own_seconds"])
+    ordered = [sorted(values) for values in found.values()]  # once: every interval sorts them again
+    return verdict.Sample(ordered, verdict.share_of_look(first, pairs) if first else 1.0)
+
+
+def log_ratios(row):
+    """The Sample of log(baseline / own): above 0 is faster than the baseline."""
+    return sample(row, lambda own, baseline: math.log(baseline / own))
+
+
+def ratio(row):
+    """How many times as fast as the baseline, an Estimate with its 99 % interval."""
+    return verdict.exponential(log_ratios(row).interval(verdict.LEVEL))
+
+
+def difference(row):
+    """How many seconds more than the baseline, an Estimate with its 99 % interval."""
+    return sample(row, lambda own, baseline: own - baseline).interval(verdict.LEVEL)
+
+
+def words(run):
+    """The word of each row by its key; empty where the machine could not judge."""
+    if cannot_judge(run):
+        return {}
+    return verdict.words({key(row): log_ratios(row) for row in run.rows}, run.margin)
+
+
+def cannot_judge(run):
+    """Why the run has no verdicts, from its null lanes and conditions; None if it has."""
+    for lane in run.null_lanes:
+        found = ratio(lane)
+        word = verdict.word(log_ratios(lane).interval(verdict.LEVEL), run.margin)
+        if word != "same":
+            trouble = "seem to differ" if word != "unclear" else "cannot be told to be the same"
+            return (
+                f"the reference and its copy on {lane['device']} {trouble}, {interval_text(found)} with a margin of "
+                f"{run.margin:.3g}; meanwhile {sentence(run.conditions)}. Try a quieter moment, more --budget, or a "
+                "wider --margin"
+            )
+    return None
+
+
+def interval_text(estimate):
+    """The estimate and its interval, for people."""
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"

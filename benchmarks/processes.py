@@ -1,0 +1,95 @@
+"""One run in several fresh processes, and their rows put together."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from benchmarks import saved
+
+STOPPED = (0, 1)  # how pytest ends if it went through all rows: all timed, or some without a time
+
+
+class Ended(Exception):
+    """A process that did not go through its rows; its exit status."""
+
+
+class Unlike(Exception):
+    """Processes that did not measure the same; the message says what differs in one line."""
+
+
+def contents(arguments, folder, count):
+    """What `count` processes of pytest with these arguments saved, one after the other. Raises Ended."""
+    with tempfile.TemporaryDirectory() as place:
+        found = []
+        for part in range(count):
+            print(f"\nprocess {part + 1} of {count}", flush=True)
+            path = Path(place, f"{part}.json")
+            options = [f"--part={part}", f"--benchmark-json={path}", "--quiet", "--no-header"]
+            status = subprocess.run([sys.executable, "-m", "pytest", *arguments, *options], cwd=folder).returncode
+            if status not in STOPPED or not path.exists():
+                raise Ended(status)
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+        return found
+
+
+def merged(contents):
+    """One saved run from those of several processes: every row has the pairs of all of them. Raises Unlike."""
+    first = contents[0]
+    untimed = dict(pair for content in reversed(contents) for pair in content["untimed"])
+    rows = [
+        [other for content in contents for other in content["benchmarks"] if other["fullname"] == row["fullname"]]
+        for row in first["benchmarks"]
+    ]
+    benchmarks = [joined_benchmark(parts) for parts in rows if len(parts) == len(contents)]
+    lanes = [
+        [lane for content in contents for lane in content["null_lanes"] if lane["device"] == own["device"]]
+        for own in first["null_lanes"]
+    ]
+    return first | {
+        "benchmarks": benchmarks,
+        "untimed": sorted(untimed.items()),
+        "null_lanes": [joined_row(parts) for parts in lanes],
+        "conditions": joined_conditions([content["conditions"] for content in contents]),
+    }
+
+
+def joined_benchmark(parts):
+    """One of pytest-benchmark's entries from those of several processes, its statistics made anew."""
+    from pytest_benchmark.stats import Stats
+
+    row = joined_row([part["extra_info"] for part in parts])
+    stats = Stats()
+    for second in row["own_seconds"]:
+        stats.update(second)
+    return parts[0] | {"extra_info": row, "stats": parts[0]["stats"] | stats.as_dict() | {"data": row["own_seconds"]}}
+
+
+def joined_row(parts):
+    """One row from those of several processes. Raises Unlike."""
+    for number, part in enumerate(parts):
+        for field in (*saved.FINGERPRINT, "source_sha256"):
+            if part[field] != parts[0][field]:
+                raise Unlike(f"{field} of {part['name']} is another in process {number + 1}: was something changed?")
+    per_pair = {field: [value for part in parts for value in part[field]] for field in saved.PER_PAIR}
+    per_pair["process"] = [number for number, part in enumerate(parts) for _ in part["process"]]
+    first_call = median(part["first_call_seconds"] for part in parts)
+    errors = {field: max(part[field] for part in parts) for field in ("error", "baseline_error")}
+    found = {"pairs": len(per_pair["process"]), "first_call_seconds": first_call}
+    return parts[0] | per_pair | errors | found
+
+
+def joined_conditions(parts):
+    """The conditions of several processes: means, and of frequencies the extremes."""
+
+    def over(reduce, field):
+        known = [part[field] for part in parts if part[field] is not None]
+        return reduce(known) if known else None
+
+    def mean(values):
+        return sum(values) / len(values)
+
+    reduce = dict.fromkeys(saved.CONDITIONS, mean) | {"lowest_megahertz": min, "highest_megahertz": max}
+    return {field: over(reduce[field], field) for field in saved.CONDITIONS}

@@ -1,0 +1,61 @@
+"""Whole tables whose truth is known, from simulated noise, judged by the code that judges real ones."""
+
+import random
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks import pairing, verdict
+
+ROWS = 30
+LOOKS = 3  # the third at four times as many pairs as the first
+PROCESSES = 5
+PAIRS_IN_PROCESS = 6
+PROCESS_EFFECT = 0.02  # standard deviation of what a process adds to a row's log ratio
+FIRST = verdict.fewest_pairs(verdict.LEVEL / ROWS / 2)
+
+
+class Outcome(NamedTuple):
+    """Of one table. words: of its rows.  covered: how many of the intervals hold the truth."""
+
+    words: list
+    covered: int
+
+
+def table(model, truth, seed):
+    """The Outcome of a table of rows whose true log ratio is `truth`, each measured until it has a word."""
+    pairs = FIRST << (LOOKS - 1)
+    ratios = log_ratios(model, truth, seed, [FIRST, *(FIRST << look for look in range(LOOKS - 1))])
+    samples = {}
+    for row, logs in enumerate(ratios.reshape(ROWS, pairs).tolist()):
+        count = FIRST
+        while count < pairs and not verdict.is_clear(logs[:count], FIRST, ROWS, verdict.MARGIN):
+            count *= 2
+        samples[row] = verdict.Sample([logs[:count]], verdict.share_of_look(FIRST, count))
+    return outcome(samples, truth)
+
+
+def table_of_processes(model, truth, seed):
+    """The same, judged by several processes, each of which adds something of its own to every row."""
+    ratios = log_ratios(model, truth, seed, [PAIRS_IN_PROCESS] * PROCESSES)
+    ratios = ratios.reshape(ROWS, PROCESSES, PAIRS_IN_PROCESS)
+    effects = np.random.default_rng([seed, 1]).normal(0, PROCESS_EFFECT, (ROWS, PROCESSES, 1))
+    return outcome(dict(enumerate(map(verdict.Sample, (ratios + effects).tolist()))), truth)
+
+
+def log_ratios(model, truth, seed, looks):
+    """log(baseline / own) of all pairs of a table in the order in which they run, (rows * pairs,)."""
+    shuffle = random.Random(seed)
+    order = [first for _ in range(ROWS) for count in looks for first in pairing.balanced_order(count, shuffle)]
+    noise = model(np.random.default_rng([seed, 0]), 2 * len(order))
+    first, second = noise[0::2], noise[1::2]
+    return truth + np.where(order, first - second, second - first)
+
+
+def outcome(samples, truth):
+    """The Outcome of these samples."""
+    intervals = [sample.interval(verdict.LEVEL) for sample in samples.values()]
+    return Outcome(
+        words=list(verdict.words(samples, verdict.MARGIN).values()),
+        covered=sum(interval.low <= truth <= interval.high for interval in intervals),
+    )

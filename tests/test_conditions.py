@@ -1,0 +1,48 @@
+"""What else the machine did."""
+
+from benchmarks import conditions
+from benchmarks.conditions import Conditions, Counters
+
+
+def test_what_others_took_is_what_this_process_did_not(monkeypatch):
+    counters = iter([Counters(100, 50, 7, 20, 1000), Counters(110, 65, 8, 26, 1030)])
+    monkeypatch.setattr(conditions, "counters", lambda: next(counters))
+    frequencies = iter([[2000.0, 2100.0], [1900.0, 2050.0]])
+    monkeypatch.setattr(conditions, "megahertz", lambda: next(frequencies))
+    found = Conditions()
+    found.look()
+    found.look()
+    facts = found.facts()
+    assert facts == {
+        "other_cores": 0.9,
+        "stolen_cores": 0.1,
+        "switches_per_second": 3,
+        "lowest_megahertz": 1900,
+        "highest_megahertz": 2100,
+    }
+    assert conditions.sentence(facts) == (
+        "other processes kept 0.90 cores busy, the hypervisor took 0.10, 3 involuntary switches a second, frequencies "
+        "from 1900 MHz, up to 2100 MHz"
+    )
+
+
+def test_where_nothing_is_known_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(conditions, "counters", lambda: None)
+    monkeypatch.setattr(conditions, "megahertz", list)
+    found = Conditions()
+    found.look()
+    assert set(found.facts().values()) == {None}
+    assert conditions.sentence(found.facts()) == "unknown"
+
+
+def test_a_system_without_proc(monkeypatch):
+    class Missing:
+        def __init__(self, path):
+            pass
+
+        def read_text(self):
+            raise FileNotFoundError
+
+    monkeypatch.setattr(conditions, "Path", Missing)
+    assert conditions.counters() is None
+    assert conditions.megahertz() == []

@@ -1,0 +1,70 @@
+"""The proof: it goes on where it was stopped, and what is published follows from what was found."""
+
+import json
+
+import pytest
+
+from benchmarks import noise, saved, trust
+from benchmarks.trust import Part
+
+PARTS = (Part(0.0, False, 3, 1), Part(0.05, True, 2, 1))
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """Two parts of few rows that nobody times, few simulated tables, and a folder of its own."""
+    monkeypatch.setattr(trust, "FOLDER", tmp_path)
+    monkeypatch.setattr(trust, "PARTS", PARTS)
+    monkeypatch.setattr(trust, "TABLES", dict.fromkeys(trust.TABLES, 4))
+    monkeypatch.setattr(trust, "TABLES_AT_ONCE", 2)
+    monkeypatch.setattr(noise, "MODELS", noise.MODELS[:1])
+    machine = {"device_name": "A processor", "threads": 2, "system": "Linux", "python": "3.12", "torch": "2.13"}
+    monkeypatch.setattr(trust, "contest", lambda: type("Contest", (), {"facts": lambda self: machine})())
+    monkeypatch.setattr(trust, "refused_fields", lambda path: (["rows"], 1))
+    return tmp_path
+
+
+def raced(slowdown):
+    logs = [-slowdown] * 14 if slowdown else [-0.01, 0.01] * 7
+    return {"name": "a", "first_look": 14, "log_ratios": logs}
+
+
+def test_a_stopped_proof_goes_on_where_it_was(quick, monkeypatch, capsys):
+    timed = []
+
+    def row(contest, part, number):
+        if len(timed) == 4:
+            timed.append("stopped")
+            raise KeyboardInterrupt
+        timed.append((part.name, number))
+        return raced(part.slowdown)
+
+    monkeypatch.setattr(trust, "row", row)
+    with pytest.raises(SystemExit, match="stopped; the same command continues"):
+        trust.main()
+    kept = json.loads((quick / "trust.json").read_text())
+    assert [len(found["rows"]) for found in kept["measured"].values()] == [3, 1]
+    trust.main()
+    timed.remove("stopped")
+    assert timed == [(part.name, number) for part in PARTS for number in range(part.rows)]
+    page = (quick / "trust.md").read_text()
+    assert page in capsys.readouterr().out
+    assert "| measured, identical code, idle, 3 rows " in page
+    assert "0 false (3 unclear)" in page
+    assert "| at least 80 %, never the wrong sign | 100%, 0 wrong (intervals 0.0% to either side) " in page
+    assert "simulated, 4 tables for each kind of noise" in page
+    before = len(timed)
+    trust.main()
+    assert len(timed) == before
+
+
+def test_a_file_that_cannot_be_read_is_one_line_and_is_kept(quick):
+    (quick / "trust.json").write_text("{")
+    with pytest.raises(SystemExit, match=r"error: .*trust\.json: .*; move it away to begin anew"):
+        trust.main()
+    assert (quick / "trust.json").read_text() == "{"
+
+
+def test_the_published_proof_is_what_was_found():
+    state = json.loads((saved.RESULTS / "trust" / "trust.json").read_text())
+    assert (saved.RESULTS / "trust" / "trust.md").read_text() == trust.markdown(state, saved.RESULTS / "cpu.json")
