@@ -68,7 +68,7 @@ def test_epoch_by_epoch_ends_where_all_at_once_does(dataset, capsys):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("nobody",), "error: no implementation 'nobody'; there are autograd_cross_entropy, "),
+        (("nobody",), "error: no implementation 'nobody'; there are autograd_arange, "),
         (("numpy_loop", "--device", "cuda"), "error: numpy_loop runs on cpu only, not on cuda"),
         (("autograd_inplace", "--diff"), "error: autograd_inplace has no parent to differ from"),
         (("--diff",), "error: --diff needs a name"),
