@@ -90,7 +90,7 @@ def test_columns():
         ({"margin": "1e9"}, "--margin 1e9: expected a number of percent, 0.01 to 100"),
         ({"margin": "one"}, "--margin one: expected a number of percent, 0.01 to 100"),
         ({"torch_threads": "0"}, "--torch-threads 0: expected a whole number of at least 1"),
-        ({"baseline": "nobody"}, "--baseline nobody: expected one of torch_nn, parent, autograd_cross_entropy"),
+        ({"baseline": "nobody"}, "--baseline nobody: expected one of torch_nn, parent, autograd_arange"),
         ({"device": "tpu"}, "--device tpu: expected auto, cpu or cuda"),
     ],
 )

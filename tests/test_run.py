@@ -125,7 +125,7 @@ def test_a_new_file_has_its_row_without_any_other_edit(mixed):
         ("wrong_shape", r"wrong: the timed problem: returned weight as \(10, 20\)"),
         ("wrong_device", "wrong: the timed problem: returned weight as .* on meta; expected .* on cpu"),
         ("raises", r"wrong: raised OSError: out of ideas \(raises\.py:\d+\)"),
-        ("raises_later", r"wrong: raised OSError: no \(raises_later\.py:\d+\)"),
+        ("raises_later", r"wrong: raised OSError: tired \(raises_later\.py:\d+\)"),
         ("exits", r"wrong: raised SystemExit: 0 \(exits\.py:\d+\)"),
         ("no_train", "wrong: raised AttributeError: .* has no attribute 'train'"),
         ("broken_syntax", "wrong: raised SyntaxError: "),
