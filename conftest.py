@@ -261,12 +261,12 @@ def pytest_benchmark_update_json(config, benchmarks, output_json):
 
 
 def finished_run(config):
-    """The Run with what its suite measured beside the rows."""
-    suite = getattr(config, "suite", None)
-    if suite is None:
-        return config.run
-    lanes = [lane.facts() for lane in suite.null_lanes.values() if lane.found]
-    return config.run._replace(null_lanes=lanes, conditions=suite.conditions.facts())
+    """The Run with what its suite measured beside the rows, taken once: what is saved is what is shown."""
+    suite, config.suite = getattr(config, "suite", None), None
+    if suite is not None:
+        lanes = [lane.facts() for lane in suite.null_lanes.values() if lane.found]
+        config.run = config.run._replace(null_lanes=lanes, conditions=suite.conditions.facts())
+    return config.run
 
 
 def pytest_terminal_summary(terminalreporter, config):
