@@ -53,7 +53,8 @@ def pytest_addoption(parser):
     group.addoption("--budget", help=f"seconds for all pairs together ({FULL_SECONDS}; {QUICK_SECONDS} with --quick)")
     group.addoption("--processes", default="1", help="repeat in so many fresh processes and judge by these (1)")
     group.addoption("--part", help=argparse.SUPPRESS)  # which of several processes this is
-    group.addoption("--margin", default="1", help="differences below so many percent are none (1)")
+    margin = f"{verdict.MARGIN * 100:g}"
+    group.addoption("--margin", default=margin, help=f"differences below so many percent are none ({margin})")
     group.addoption("--baseline", default="torch_nn", help="torch_nn, parent, or the name of an implementation")
     group.addoption("--torch-threads", help="threads for torch and NumPy (their own choice)")
     group.addoption("--columns", help=f"of the table, some of: {', '.join(table.CHOICES)} (what fits)")
@@ -218,7 +219,7 @@ def pytest_runtestloop(session):
         pytest.exit(str(unlike), returncode=1)
     config.run = saved.run_of(content)
     if config.option.benchmark_json:
-        text = json.dumps(content | {"verdicts": saved.verdicts(config.run)}, indent=1)
+        text = json.dumps(content | saved.beside_the_rows(config.run), indent=1)
         Path(config.option.benchmark_json).write_text(text, encoding="utf-8")
     session.testsfailed = sum(not reason.startswith("skipped") for _, reason in config.run.untimed)
     return True
@@ -269,11 +270,15 @@ def finished_run(config):
     return config.run
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    path = config.option.benchmark_json
-    if config.settings.part is not None and not config.run.rows:  # then pytest-benchmark saves nothing
+def pytest_sessionfinish(session):
+    """Saves one of several processes that has no row with a time: pytest-benchmark then saves nothing."""
+    config = session.config
+    if config.settings.part is not None and not config.run.rows:
         content = {"benchmarks": []} | saved.beside_the_rows(finished_run(config))
-        Path(path).write_text(json.dumps(content), encoding="utf-8")
+        Path(config.option.benchmark_json).write_text(json.dumps(content), encoding="utf-8")
+
+
+def pytest_terminal_summary(terminalreporter, config):
     if (config.run.rows or config.run.untimed) and config.settings.part is None:
         terminalreporter.section("one trainer, many writings")
         terminalreporter.write_line(table.text(finished_run(config), config.settings.columns))

@@ -68,18 +68,17 @@ def changes(a, b):
     }
 
 
-def words(a, b):
+def words(a, b, changes):
     """The word of each row that is in both runs, by its id; the same for (b, a), with faster and slower swapped."""
-    return verdict.words(changes(a, b), max(a.margin, b.margin))
+    return verdict.words(changes, max(a.margin, b.margin))
 
 
-def lines(a, b, words):
+def lines(a, b, changes, words):
     """The cells of the comparison, one line for each row of either run."""
     rows_a, rows_b = by_id(a, b)
-    found = changes(a, b)
     reasons = dict(a.untimed) | dict(b.untimed)
     return [
-        cells(name, rows_a.get(name), rows_b.get(name), found.get(name), words.get(name, "not comparable"), reasons)
+        cells(name, rows_a.get(name), rows_b.get(name), changes.get(name), words.get(name, "not comparable"), reasons)
         for name in sorted(rows_a.keys() | rows_b.keys())
     ]
 
@@ -93,7 +92,7 @@ def lost(a, b):
 def cells(name, row_a, row_b, change, word, reasons):
     """One row as text: its ratio in each run, B's over A's, and the word for it."""
     ratios = [row and judging.ratio(row) for row in (row_a, row_b)]
-    texts = [f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "" for ratio in ratios]
+    texts = [judging.interval_text(ratio, digits=2) if ratio else "" for ratio in ratios]
     if not change:
         reason = reasons.get(name, "").partition(":")[0]
         return [name, *texts, "", "", word, f"only in {'A' if row_a else 'B'}" + (f": {reason}" if reason else "")]
@@ -133,10 +132,11 @@ def main():
         return NOT_COMPARABLE
     for reason in reasons:
         print(table.wrapped(f"not comparable: {reason}"))
-    found = {} if reasons else words(a, b)
+    measured = changes(a, b)
+    found = {} if reasons else words(a, b, measured)
     print(f"\nA {arguments.a}\nB {arguments.b}\n")
     align = ["left", "right", "right", "right", "right", "left", "left"]
-    print(tabulate(lines(a, b, found), COLUMNS, disable_numparse=True, colalign=align))
+    print(tabulate(lines(a, b, measured, found), COLUMNS, disable_numparse=True, colalign=align))
     if reasons:
         return NOT_COMPARABLE
     print(table.wrapped(f"\nB against A: {table.meaning(max(a.margin, b.margin), len(found))}", indent=0))

@@ -58,6 +58,7 @@ def cannot_judge(run):
     return None
 
 
-def interval_text(estimate):
-    """The estimate and its interval, for people."""
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+def interval_text(estimate, digits=3):
+    """The estimate and its interval, for people, with so many digits after the point."""
+    value, low, high = (f"{bound:.{digits}f}" for bound in estimate)
+    return f"{value} ({low} to {high})"

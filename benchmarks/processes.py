@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 from benchmarks import saved
 
@@ -73,23 +73,14 @@ def joined_row(parts):
         for field in (*saved.FINGERPRINT, "source_sha256"):
             if part[field] != parts[0][field]:
                 raise Unlike(f"{field} of {part['name']} is another in process {number + 1}: was something changed?")
-    per_pair = {field: [value for part in parts for value in part[field]] for field in saved.PER_PAIR}
-    per_pair["process"] = [number for number, part in enumerate(parts) for _ in part["process"]]
-    first_call = median(part["first_call_seconds"] for part in parts)
-    errors = {field: max(part[field] for part in parts) for field in ("error", "baseline_error")}
-    found = {"pairs": len(per_pair["process"]), "first_call_seconds": first_call}
-    return parts[0] | per_pair | errors | found
+    return saved.joined(parts) | {
+        "process": [number for number, part in enumerate(parts) for _ in part["process"]],
+        "first_call_seconds": median(part["first_call_seconds"] for part in parts),
+    }
 
 
 def joined_conditions(parts):
     """The conditions of several processes: means, and of frequencies the extremes."""
-
-    def over(reduce, field):
-        known = [part[field] for part in parts if part[field] is not None]
-        return reduce(known) if known else None
-
-    def mean(values):
-        return sum(values) / len(values)
-
-    reduce = dict.fromkeys(saved.CONDITIONS, mean) | {"lowest_megahertz": min, "highest_megahertz": max}
-    return {field: over(reduce[field], field) for field in saved.CONDITIONS}
+    reduce = dict.fromkeys(saved.CONDITIONS, fmean) | {"lowest_megahertz": min, "highest_megahertz": max}
+    known = {field: [part[field] for part in parts if part[field] is not None] for field in saved.CONDITIONS}
+    return {field: reduce[field](values) if values else None for field, values in known.items()}

@@ -12,7 +12,8 @@ LOOKS = 3  # the third at four times as many pairs as the first
 PROCESSES = 5
 PAIRS_IN_PROCESS = 6
 PROCESS_EFFECT = 0.02  # standard deviation of what a process adds to a row's log ratio
-FIRST = verdict.fewest_pairs(verdict.LEVEL / ROWS / 2)
+BY_LOOK = verdict.pairs_by_look(ROWS, LOOKS)
+FIRST = BY_LOOK[0]
 
 
 class Outcome(NamedTuple):
@@ -24,8 +25,8 @@ class Outcome(NamedTuple):
 
 def table(model, truth, seed):
     """The Outcome of a table of rows whose true log ratio is `truth`, each measured until it has a word."""
-    pairs = FIRST << (LOOKS - 1)
-    ratios = log_ratios(model, truth, seed, [FIRST, *(FIRST << look for look in range(LOOKS - 1))])
+    pairs = sum(BY_LOOK)
+    ratios = log_ratios(model, truth, seed, BY_LOOK)
     samples = {}
     for row, logs in enumerate(ratios.reshape(ROWS, pairs).tolist()):
         count = FIRST

@@ -27,7 +27,7 @@ from reference.datasets import CLASSES
 from reference.problem import Problem, initial_parameters
 
 REFERENCE = "torch_nn"
-COPY = "torch_nn_copy"  # the reference, loaded once more as a module of its own
+COPY = saved.COPY
 MOST_LOOKS = 7  # the last is at 64 times as many pairs as the first
 MOST_PAIRS = 200
 LEAST_IN_PART = 4  # pairs of a row in each of several processes
@@ -242,14 +242,13 @@ class Contest:
         if settings.pairs or settings.part is not None:
             affordable = min(max(int(seconds / per_pair) // 2 * 2, LEAST_IN_PART), MOST_PAIRS)
             return [pairing.balanced_order(settings.pairs or affordable, shuffle)], None
-        first = verdict.fewest_pairs(verdict.LEVEL / suite.row_count / 2)
-        looks = [first, *(first << look for look in range(MOST_LOOKS - 1))]
+        looks = verdict.pairs_by_look(suite.row_count, MOST_LOOKS)
 
         def enough(pairs):
             if 2 * len(pairs) * per_pair > seconds:
                 return True
             logs = [math.log(pair.baseline.seconds / pair.own.seconds) for pair in pairs]
-            return verdict.is_clear(logs, first, suite.row_count, settings.margin)
+            return verdict.is_clear(logs, looks[0], suite.row_count, settings.margin)
 
         return [pairing.balanced_order(count, shuffle) for count in looks], enough
 
@@ -381,10 +380,8 @@ class NullLane:
 
     def facts(self):
         """What is saved of it: a row as any other."""
-        joined = {field: [value for facts in self.found for value in facts[field]] for field in saved.PER_PAIR}
-        errors = {field: max(facts[field] for facts in self.found) for field in ("error", "baseline_error")}
-        names = {"name": COPY, "baseline": REFERENCE, "first_look": 0, "pairs": len(joined["process"])}
-        return self.contest.facts() | self.found[0] | joined | errors | names
+        names = {"name": COPY, "baseline": REFERENCE, "first_look": 0}
+        return self.contest.facts() | saved.joined(self.found) | names
 
 
 def blamed(function, whom="its baseline"):

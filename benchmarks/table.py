@@ -117,8 +117,9 @@ def header(rows, chosen=(), words=None):
         "error",
         *([] if several else ["lines"]),
     ]
+    shown = lines(rows, words)
     for column in DISPENSABLE:
-        if width(columns, rows, words) > WIDTH and column in columns:
+        if width(columns, shown) > WIDTH and column in columns:
             columns.remove(column)
     return columns
 
@@ -132,9 +133,8 @@ def columns(option):
     return chosen
 
 
-def width(columns, rows, words):
-    """How many characters wide the table of these columns is."""
-    shown = lines(rows, words)
+def width(columns, shown):
+    """How many characters wide the table of these columns of the shown lines is."""
     gaps = 2 * (len(columns) - 1)
     return gaps + sum(max(map(len, [column, *(line.get(column, "") for line in shown)])) for column in columns)
 

@@ -98,6 +98,12 @@ def fewest_pairs(chance):
     return pairs
 
 
+def pairs_by_look(row_count, looks):
+    """How many pairs each look adds: first as many as a word needs among so many rows, then as many again each time."""
+    first = fewest_pairs(LEVEL / row_count / 2)
+    return [first, *(first << look for look in range(looks - 1))]
+
+
 def share_of_look(first, pairs):
     """The share of the look at so many pairs, where the first look is at `first` and each later one at twice as many.
 
@@ -135,10 +141,10 @@ def words(samples, margin, level=LEVEL):
     found, left = {}, dict(samples)
     while left:
         judged = {key: word(sample.interval(level / len(left)), margin) for key, sample in left.items()}
-        clear = {key: judged for key, judged in judged.items() if judged != "unclear"}
+        clear = {key for key, given in judged.items() if given != "unclear"}
         if not clear:
             break
-        found |= clear
+        found |= {key: judged[key] for key in clear}
         left = {key: sample for key, sample in left.items() if key not in clear}
     return {key: found.get(key, "unclear") for key in samples}
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -86,17 +87,25 @@ def bench(project, *arguments, module="pytest", **environment):
     )
 
 
+@contextmanager
+def added(project, **files):
+    """Implementations that are there for a while: texts by their names."""
+    paths = {project / "implementations" / f"{name}.py": text for name, text in files.items()}
+    for path, text in paths.items():
+        path.write_text(text)
+    try:
+        yield
+    finally:
+        for path in paths:
+            path.unlink()
+
+
 @pytest.fixture(scope="module")
 def mixed(project):
     """A run with good and bad implementations together, and the path of what it saved."""
-    for name, text in NEW_FILES.items():
-        (project / "implementations" / f"{name}.py").write_text(text)
-    try:
+    with added(project, **NEW_FILES):
         names = " or ".join(["manual_inplace", *NEW_FILES])
         done = bench(project, "--benchmark-only", "--dataset", "own.npz", "--pairs", "20", "-k", names)
-    finally:
-        for name in NEW_FILES:
-            (project / "implementations" / f"{name}.py").unlink()
     (path,) = (project / "results").glob("run-*.json")
     return done, path
 
@@ -213,14 +222,12 @@ def test_unlike_rows_land_in_different_groups(mixed, project):
 
 
 def test_pairs_go_on_until_there_is_a_word_or_the_time_is_over(project):
-    path = project / "implementations" / "slow.py"
-    path.write_text(RIGHT.replace(TRAIN, TRAIN + "    for _ in range(len(x) // 400 * 10**6):\n        pass\n"))
     place = project / "elsewhere" / "auto.json"
     options = ("--dataset=own.npz", "--budget=2", f"--benchmark-json={place}", "-k=manual_inplace or slow")
-    try:
+    with added(
+        project, slow=RIGHT.replace(TRAIN, TRAIN + "    for _ in range(len(x) // 400 * 10**6):\n        pass\n")
+    ):
         done = bench(project, "--benchmark-only", *options)
-    finally:
-        path.unlink()
     assert done.returncode == 0, done.stdout
     rows = {row["name"]: row for row in saved.load(place).rows}
     assert (rows["slow"]["pairs"], rows["slow"]["first_look"]) == (10, 10)
@@ -228,14 +235,10 @@ def test_pairs_go_on_until_there_is_a_word_or_the_time_is_over(project):
 
 
 def test_processes_come_back_as_one_run(project):
-    path = project / "implementations" / "bad.py"
-    path.write_text(NEW_FILES["wrong_answer"])
     place = project / "elsewhere" / "processes.json"
     options = ("--dataset=own.npz", "--pairs=4", "--processes=3", f"--benchmark-json={place}")
-    try:
+    with added(project, bad=NEW_FILES["wrong_answer"]):
         done = bench(project, "--benchmark-only", *options, "-k=manual_inplace or numpy_loop or bad")
-    finally:
-        path.unlink()
     assert done.returncode == 1, done.stdout
     run = saved.load(place)
     assert {row["name"] for row in run.rows} == {"manual_inplace", "numpy_loop"}
@@ -254,12 +257,8 @@ def test_processes_come_back_as_one_run(project):
 
 
 def test_processes_in_which_every_row_is_wrong_say_why(project):
-    path = project / "implementations" / "bad.py"
-    path.write_text(NEW_FILES["wrong_answer"])
-    try:
+    with added(project, bad=NEW_FILES["wrong_answer"]):
         done = bench(project, "--benchmark-only", "--dataset=own.npz", "--pairs=4", "--processes=2", "-k=bad")
-    finally:
-        path.unlink()
     assert done.returncode == 1
     assert "bad-cpu wrong: the timed problem: the update is off by" in done.stdout
 
@@ -273,25 +272,17 @@ def test_a_process_that_cannot_run_ends_them_all(project):
 
 
 def test_a_refused_baseline_refuses_its_rows(project):
-    path = project / "implementations" / "bad.py"
-    path.write_text(NEW_FILES["wrong_answer"])
-    try:
+    with added(project, bad=NEW_FILES["wrong_answer"]):
         options = ("--dataset", "own.npz", "--pairs", "8", "--benchmark-json", "out/run.json")
         done = bench(project, *options, "--benchmark-only", "--baseline", "bad", "-k", "manual_inplace")
-    finally:
-        path.unlink()
     assert done.returncode == 1
     assert "not comparable: its baseline bad has no time: the timed problem: the update is off by" in done.stdout
 
 
 def test_a_baseline_that_is_wrong_later_makes_no_row_wrong(project):
-    path = project / "implementations" / "late.py"
-    path.write_text(NEW_FILES["wrong_later"])
-    try:
+    with added(project, late=NEW_FILES["wrong_later"]):
         options = ("--dataset", "own.npz", "--pairs", "20", "--benchmark-json", "out/run.json")
         done = bench(project, *options, "--benchmark-only", "--baseline", "late", "-k", "manual_inplace")
-    finally:
-        path.unlink()
     assert done.returncode == 1
     assert "not comparable: its baseline: the timed problem: the update is off by" in done.stdout
 
@@ -345,25 +336,17 @@ def test_lists_give_one_row_for_each_combination(project):
 
 
 def test_one_wrong_problem_of_several_has_no_time(project):
-    path = project / "implementations" / "bad.py"
-    path.write_text(NEW_FILES["wrong_on_many_rows"])
-    try:
+    with added(project, bad=NEW_FILES["wrong_on_many_rows"]):
         lists = ("--rows", "100,400", "--dataset", "own.npz", "--pairs", "8", "--benchmark-json", "out/run.json")
         done = bench(project, "--benchmark-only", *lists, "-k", "bad")
-    finally:
-        path.unlink()
     assert done.returncode == 1
     assert "1 failed, 1 passed" in done.stdout
     assert re.search(r"^bad-cpu-rows400 wrong: the timed problem: the update is off", done.stdout, re.MULTILINE)
 
 
 def test_without_timing_rows_are_checked_all_the_same(project):
-    path = project / "implementations" / "bad.py"
-    path.write_text(NEW_FILES["wrong_answer"])
-    try:
+    with added(project, bad=NEW_FILES["wrong_answer"]):
         done = bench(project, "--benchmark-disable", "--dataset", "own.npz", "-k", "manual_inplace or bad")
-    finally:
-        path.unlink()
     assert done.returncode == 1
     assert "1 failed, 1 passed" in done.stdout
     assert "bad-cpu wrong: the timed problem" in done.stdout

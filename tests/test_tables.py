@@ -538,7 +538,8 @@ def test_a_run_from_a_machine_that_could_not_judge_is_refused():
 
 
 def compared(a, b):
-    return compare.lines(a, b, compare.words(a, b))
+    changes = compare.changes(a, b)
+    return compare.lines(a, b, changes, compare.words(a, b, changes))
 
 
 def test_a_row_is_compared_through_its_ratio_not_its_time():
@@ -585,8 +586,8 @@ def test_swapping_the_runs_inverts_the_comparison():
     for name, change in there.items():
         one, other = change.interval(0.02), back[name].interval(0.02)
         assert one == (-other.value, -other.high, -other.low)
-    assert compare.words(a, b) == {"a-cpu": "unclear", "b-cpu": "slower", "c-cpu": "faster", "d-cpu": "same"}
-    assert compare.words(b, a) == {"a-cpu": "unclear", "b-cpu": "faster", "c-cpu": "slower", "d-cpu": "same"}
+    assert compare.words(a, b, there) == {"a-cpu": "unclear", "b-cpu": "slower", "c-cpu": "faster", "d-cpu": "same"}
+    assert compare.words(b, a, back) == {"a-cpu": "unclear", "b-cpu": "faster", "c-cpu": "slower", "d-cpu": "same"}
 
 
 # --- the commands -------------------------------------------------------------------------------------------
