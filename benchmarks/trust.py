@@ -55,11 +55,11 @@ class Part(NamedTuple):
 PARTS = (
     Part(0.0, False, 300, 1.5),
     Part(0.10, False, 100, 20),
-    Part(0.05, False, 25, 20),
-    Part(0.02, False, 12, 20),
+    Part(0.05, False, 100, 20),
+    Part(0.02, False, 50, 20),
     Part(0.0, True, 300, 1.5),
-    Part(0.10, True, 12, 20),
-    Part(0.05, True, 12, 20),
+    Part(0.10, True, 20, 20),
+    Part(0.05, True, 20, 20),
 )
 
 

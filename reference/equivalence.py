@@ -8,6 +8,7 @@ only threshold, for everybody.
 
 import gc
 import math
+import os
 import pickle
 import random
 import time
@@ -355,16 +356,39 @@ def described(raised):
 
 # --- the process --------------------------------------------------------------------------------------------
 
+# torch's older setting, by what it makes of products on a CPU; torch complains where the two do not fit together.
+OLDER_PRECISION = {"ieee": "highest", "tf32": "high", "bf16": "medium"}
+
+
+def matmul_precision():
+    """How exactly torch multiplies float32: in general, on CUDA, and on a CPU. "ieee" is exact, "tf32" is not."""
+    general = torch.backends.fp32_precision
+    inherited = "ieee" if general == "none" else general
+    own = (backend.matmul.fp32_precision for backend in (torch.backends.cuda, torch.backends.mkldnn))
+    return general, *(inherited if precision == "none" else precision for precision in own)
+
+
+def set_matmul_precision(precision):
+    """Sets what `matmul_precision` returns, by torch's older setting as well as by its newer ones."""
+    general, on_cuda, on_cpu = precision
+    torch.set_float32_matmul_precision(OLDER_PRECISION[on_cpu])
+    torch.backends.fp32_precision = general
+    torch.backends.cuda.matmul.fp32_precision = on_cuda
+    torch.backends.mkldnn.matmul.fp32_precision = on_cpu
+
+
+def cores():
+    """The numbers of the cores that this process may use; None where the system does not tell."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+
+
 # What trainers share with everybody else in the process: how to read it and how to set it.
 SHARED = {
     "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
     "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "torch's default device": (torch.get_default_device, torch.set_default_device),
     "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "torch's float32 matmul precision": (
-        torch.get_float32_matmul_precision,
-        torch.set_float32_matmul_precision,
-    ),
+    "torch's float32 matmul precision": (matmul_precision, set_matmul_precision),
     "torch's deterministic mode": (
         torch.are_deterministic_algorithms_enabled,
         torch.use_deterministic_algorithms,
@@ -389,6 +413,7 @@ SHARED = {
     ),
     "the garbage collector": (gc.isenabled, lambda enabled: (gc.enable if enabled else gc.disable)()),
     "NumPy's handling of errors": (np.geterr, lambda errors: np.seterr(**errors)),
+    "the cores that this process may use": (cores, lambda allowed: allowed and os.sched_setaffinity(0, allowed)),
     "the clock": (lambda: time.perf_counter, lambda clock: setattr(time, "perf_counter", clock)),
 }
 

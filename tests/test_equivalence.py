@@ -74,6 +74,15 @@ MISTAKES = {
     "random state used": (MANUAL, LOOP, "    torch.rand(1)\n" + LOOP),
     "gradient mode left off": (MANUAL, LOOP, "    torch.set_grad_enabled(False)\n" + LOOP),
     "matmul precision lowered": (MANUAL, LOOP, '    torch.set_float32_matmul_precision("medium")\n' + LOOP),
+    "TF32 allowed on CUDA, the older way": (
+        MANUAL,
+        LOOP,
+        "    torch.backends.cuda.matmul.allow_tf32 = True\n" + LOOP,
+    ),
+    "TF32 allowed on CUDA": (MANUAL, LOOP, '    torch.backends.cuda.matmul.fp32_precision = "tf32"\n' + LOOP),
+    "TF32 allowed everywhere": (MANUAL, LOOP, '    torch.backends.fp32_precision = "tf32"\n' + LOOP),
+    "bfloat16 allowed on a CPU": (MANUAL, LOOP, '    torch.backends.mkldnn.matmul.fp32_precision = "bf16"\n' + LOOP),
+    "all cores but one given up": (MANUAL, LOOP, "    import os\n    os.sched_setaffinity(0, {0})\n" + LOOP),
     "clock replaced": (MANUAL, LOOP, "    import time\n    time.perf_counter = lambda: 0.0\n" + LOOP),
     "weight transposed": (MANUAL, "return weight, bias", "return weight.T, bias"),
     "float64 returned": (MANUAL, "return weight, bias", "return weight.double(), bias.double()"),
@@ -324,3 +333,19 @@ def test_what_is_kept_between_calls_is_no_random_state(cases):
 
     complaint = equivalence.judged(SimpleNamespace(train=train), cases[0]).complaint
     assert "two runs differ: does it keep something from one call to the next?" in complaint
+
+
+@pytest.mark.parametrize("way", [key for key in MISTAKES if key.startswith(("TF32", "bfloat16 allowed", "matmul"))])
+@pytest.mark.parametrize("before", ["highest", "high"])
+def test_the_precision_of_products_is_set_back_as_it_was(way, before):
+    problem = Problem(*standardised_rows(), *initial_parameters(30, 10))
+    torch.set_float32_matmul_precision(before)
+    kept = equivalence.matmul_precision()
+    try:
+        with equivalence.unchanged_process_state():
+            equivalence.run(module(*MISTAKES[way]), problem)
+        assert equivalence.matmul_precision() == kept
+        assert torch.get_float32_matmul_precision() == before
+        assert torch.backends.cuda.matmul.allow_tf32 == (before == "high")
+    finally:
+        torch.set_float32_matmul_precision("highest")
