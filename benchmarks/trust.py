@@ -58,8 +58,8 @@ PARTS = (
     Part(0.05, False, 100, 20),
     Part(0.02, False, 50, 20),
     Part(0.0, True, 300, 1.5),
-    Part(0.10, True, 20, 20),
-    Part(0.05, True, 20, 20),
+    Part(0.10, True, 12, 20),
+    Part(0.05, True, 12, 20),
 )
 
 
