@@ -724,7 +724,7 @@ def test_the_published_runs_have_their_tables():
         assert path.with_suffix(".md").read_text() == report.pages(path)[".md"]
 
 
-@pytest.mark.parametrize("name", ["cpu", "ladder"])
+@pytest.mark.parametrize("name", ["cpu", "ladder", "growth"])
 def test_published_runs_are_of_at_least_five_processes(name):
     for row in saved.load(ROOT / "results" / f"{name}.json").rows:
         assert len(set(row["process"])) >= 5
