@@ -191,7 +191,8 @@ def made_suite(config, rows):
         data = datasets.load(settings.dataset)
         say(table.wrapped(f"dataset {data.name}: {data.origin}"))
         if config.option.device == "auto" and "cuda" not in settings.devices:
-            say("device cpu: torch sees no CUDA device here, so the rows on cuda are not run")
+            nowhere = ", ".join(name for name in implementations.names() if "cpu" not in implementations.devices(name))
+            say(f"device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them {nowhere}")
         sizes = dict.fromkeys((row["rows"], row["batch_size"]) for row in rows)
         return Suite(settings, data, sizes, len(rows))
     except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:

@@ -9,7 +9,10 @@ import sys
 from typing import NamedTuple
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.pairing import clock
 
 FEW, MORE = 1, 9  # batches
 
@@ -40,14 +43,34 @@ def counts(trainer, problem):
 
 def counted(trainer, problem):
     """Operations, bytes and calls of one whole training."""
+    train = prepared(trainer, problem)
+    return *operations_and_bytes(train), calls(train)
+
+
+def prepared(trainer, problem):
+    """A function that trains, called once: what is compiled or built on first use does not count."""
     x, y, *rest = problem
     inputs = trainer.prepare(x, y, problem.batch_size) if hasattr(trainer, "prepare") else (x, y)
 
     def train():
-        trainer.train(*inputs, *rest)
+        return trainer.train(*inputs, *rest)
 
-    train()  # what is compiled or built on first use does not count
-    return *operations_and_bytes(train), calls(train)
+    train()
+    return train
+
+
+def kernels(trainer, problem):
+    """How many kernels, copies and fills an epoch runs on a GPU, also out of a graph; None on a CPU."""
+    if problem.x.device.type == "cpu":
+        return None
+    train = prepared(trainer, problem)
+    wait = clock("cuda")  # it is read only when the GPU is idle
+    wait()
+    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+        train()
+        wait()
+    events = profiled.profiler.kineto_results.events()
+    return sum(event.device_type() == DeviceType.CUDA for event in events) / problem.epochs
 
 
 def operations_and_bytes(function):

@@ -78,16 +78,19 @@ FINGERPRINT = (
 
 CONDITIONS = ("other_cores", "stolen_cores", "switches_per_second", "lowest_megahertz", "highest_megahertz")
 
-# What a row may lack, or hold as None: counts per step outside torch, the parent of the root.
+# What a row may lack, or hold as None: counts per step outside torch, kernels on a CPU, the parent of the root.
 OPTIONAL = {
     "parent": TEXT,
     "idea": TEXT,
     "operations_per_step": NUMBER,
     "bytes_per_step": NUMBER,
     "calls_per_step": NUMBER,
+    "kernels_per_epoch": NUMBER,
     "baseline_operations_per_step": NUMBER,
     "baseline_bytes_per_step": NUMBER,
     "baseline_calls_per_step": NUMBER,
+    "baseline_kernels_per_epoch": NUMBER,
+    "hand_off_seconds": NUMBER,
 }
 
 

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 import implementations
 from benchmarks import pairing, saved, verdict
 from benchmarks.conditions import Conditions
-from benchmarks.counts import Counts, counts
+from benchmarks.counts import Counts, counts, kernels
 from benchmarks.floor import floor
 from reference import equivalence, torch_nn
 from reference.datasets import CLASSES
@@ -46,7 +46,7 @@ class Entrant(NamedTuple):
     """A trainer that has passed its checks: a function of weight and bias, and what a row says about it.
 
     train: trains on the timed rows.  source, c_source: its text.  first_call: seconds paid before the first result.
-    error: in float32 noise.  counts: per step; None outside torch.
+    error: in float32 noise.  counts: per step; None outside torch.  kernels: an epoch, on a GPU.
     """
 
     train: callable
@@ -55,6 +55,7 @@ class Entrant(NamedTuple):
     first_call: float
     error: float
     counts: Counts | None
+    kernels: float | None
 
     def facts(self, prefix=""):
         """What is saved of it beside its times."""
@@ -68,6 +69,7 @@ class Entrant(NamedTuple):
             f"{prefix}operations_per_step": operations,
             f"{prefix}bytes_per_step": size,
             f"{prefix}calls_per_step": calls,
+            f"{prefix}kernels_per_epoch": self.kernels,
         }
 
 
@@ -252,6 +254,13 @@ class Contest:
 
         return [pairing.balanced_order(count, shuffle) for count in looks], enough
 
+    def lacks(self, name):
+        """What an implementation needs and does not find on this device, in words; "" if it can run."""
+        missing = implementations.missing(name)
+        if missing:
+            return f"{', '.join(missing)} not installed"
+        return implementations.too_old(name, torch.cuda.get_device_capability()) if self.device == "cuda" else ""
+
     def entrant(self, name):
         """The Entrant of this name. Raises Wrong and NotComparable."""
         if name not in self.entrants:
@@ -261,11 +270,10 @@ class Contest:
     def admitted(self, name):
         """Loads, prepares and trains once, the first call; then checks. Raises Wrong and NotComparable."""
         if name not in (REFERENCE, COPY):
-            missing = implementations.missing(name)
-            if missing:
-                raise NotComparable(f"{', '.join(missing)} not installed")
             if self.device not in implementations.devices(name):
                 raise NotComparable(f"does not run on {self.device}")
+            if self.lacks(name):
+                raise NotComparable(self.lacks(name))
         x, y, weight, bias, batch_size, *rest = self.problem
         start = self.clock()
         try:
@@ -296,6 +304,7 @@ class Contest:
             first_call=first_call,
             error=error,
             counts=counts(trainer, self.problem),
+            kernels=kernels(trainer, self.problem),
         )
 
     def checked(self, result, changed, start):
@@ -337,6 +346,7 @@ class Contest:
             "checker_sha256": checker_sha256(),
             "bytes_per_second": self.floor.bytes_per_second,
             "flops_per_second": self.floor.flops_per_second,
+            "hand_off_seconds": self.floor.hand_off_seconds,
             "floor_seconds": self.floor.seconds,
         }
 

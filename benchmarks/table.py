@@ -16,7 +16,7 @@ DISPENSABLE = ("first call", "x floor", "lines", "us/step more")
 COUNTS = {"ops/step": "operations_per_step", "KB/step": "bytes_per_step", "calls/step": "calls_per_step"}
 CHOICES = (
     *("ms/epoch", "us/step", "x floor", "baseline", "x baseline", "99 % interval", "verdict", "us/step more"),
-    *("first call", "error", "lines", *COUNTS),
+    *("first call", "error", "lines", *COUNTS, "kernels/epoch"),
 )
 tabulate.MIN_PADDING = 0  # no blanks around a header that is wider than its column
 
@@ -76,9 +76,11 @@ def floors(rows):
     """For each device what was measured of it on the largest problem, and the floor that follows."""
     for device in sorted({row["device"] for row in rows}):
         row = max((row for row in rows if row["device"] == device), key=lambda row: row["rows"])
+        hand_off = row.get("hand_off_seconds")
+        dependent = f" and hands a step to the next in {hand_off * 1e6:.3g} us" if hand_off else ""
         yield (
             f"{device} reads {row['bytes_per_second'] / 1e9:.3g} GB/s and computes "
-            f"{row['flops_per_second'] / 1e9:.3g} GFLOP/s, so {row['rows']} rows take at least "
+            f"{row['flops_per_second'] / 1e9:.3g} GFLOP/s{dependent}, so {row['rows']} rows take at least "
             f"{row['floor_seconds'] / row['epochs'] * 1e3:.3g} ms/epoch in dense float32"
         )
 
@@ -195,9 +197,11 @@ def price(row):
 
 
 def count_cells(row, prefix=""):
-    """The counts per step of a row, or of its baseline; blank outside torch."""
+    """The counts of a row, or of its baseline; blank outside torch, kernels on a CPU."""
     found = {column: row.get(prefix + field) for column, field in COUNTS.items()}
     shown = {column: "" if value is None else f"{value:.0f}" for column, value in found.items()}
+    kernels = row.get(prefix + "kernels_per_epoch")
+    shown["kernels/epoch"] = "" if kernels is None else f"{kernels:.0f}"
     return shown | ({"KB/step": f"{found['KB/step'] / 1e3:.1f}"} if shown["KB/step"] else {})
 
 

@@ -34,8 +34,8 @@ def pytest_generate_tests(metafunc):
 
 def test_epoch(name, device, rows, batch_size, suite, benchmark):
     benchmark.has_error = True  # until every check is passed: a wrong answer has no time
-    missing = implementations.missing(name)
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not installed")
-    suite.on(device, rows, batch_size).measure(name, benchmark)
+    contest = suite.on(device, rows, batch_size)
+    if contest.lacks(name):
+        pytest.skip(contest.lacks(name))
+    contest.measure(name, benchmark)
     benchmark.has_error = False

@@ -22,6 +22,11 @@ def names():
     return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
 
+def runnable(device):
+    """The names of those that run on a device type and find here all that they need."""
+    return [name for name in names() if device in devices(name) and not missing(name)]
+
+
 def load(name):
     """The module of that name. Raises what its import raises."""
     return importlib.import_module(f"{__name__}.{name}")
@@ -33,9 +38,9 @@ def source(name):
 
 
 def c_source(name):
-    """The text of the C file of the same name, "" if there is none."""
-    path = FOLDER / f"{name}.c"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    """The text of the C or CUDA file of the same name, "" if there is none."""
+    paths = [path for suffix in (".c", ".cu") if (path := FOLDER / f"{name}{suffix}").exists()]
+    return "".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 def first_line(name):
@@ -62,6 +67,19 @@ def requires(name):
 def programs(name):
     """The programs it calls: its PROGRAMS."""
     return _constant(name, "PROGRAMS", ())
+
+
+def capability(name):
+    """The least compute capability of a GPU that it runs on, as (major, minor): its CAPABILITY, or any."""
+    return _constant(name, "CAPABILITY", (0, 0))
+
+
+def too_old(name, found):
+    """What it needs more than a GPU of the compute capability `found` has, in words; "" if it can run there."""
+    needed = capability(name)
+    if found >= needed:
+        return ""
+    return "needs compute capability {}.{} or higher; this GPU has {}.{}".format(*needed, *found)
 
 
 def missing_packages(name):
@@ -119,7 +137,7 @@ def _docstring(name):
 
 
 def _constant(name, constant, default):
-    """The strings of a module-level assignment, one alone as well as a tuple; or the default."""
+    """The values of a module-level assignment, one string alone as well as a tuple; or the default."""
     for node in _tree(name).body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == constant for t in node.targets):
             try:

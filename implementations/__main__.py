@@ -73,6 +73,8 @@ def watch(name, dataset, device, epochs):
 
     if device == "cuda" and not torch.cuda.is_available():
         raise Refusal("--device cuda: torch sees no CUDA device here; use --device cpu")
+    if device == "cuda" and (lacks := implementations.too_old(name, torch.cuda.get_device_capability())):
+        raise Refusal(f"{name} {lacks}")
     try:
         data = datasets.load(dataset)
     except datasets.DatasetError as error:
@@ -110,7 +112,8 @@ def check(name, device):
     if name not in implementations.names():
         raise Refusal(f"no implementation {name!r}; there are {', '.join(implementations.names())}")
     if device not in implementations.devices(name):
-        raise Refusal(f"{name} runs on {', '.join(implementations.devices(name))} only, not on {device}")
+        runs_on = implementations.devices(name)
+        raise Refusal(f"{name} runs on {', '.join(runs_on)} only, not on {device}; use --device {runs_on[0]}")
     if packages := implementations.missing_packages(name):
         raise Refusal(f"{name} needs {', '.join(packages)}: pip install {' '.join(packages)}")
     if programs := implementations.missing_programs(name):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import implementations
 from implementations import __main__ as command
@@ -69,7 +70,8 @@ def test_epoch_by_epoch_ends_where_all_at_once_does(dataset, capsys):
     ("arguments", "complaint"),
     [
         (("nobody",), "error: no implementation 'nobody'; there are autograd_arange, "),
-        (("numpy_loop", "--device", "cuda"), "error: numpy_loop runs on cpu only, not on cuda"),
+        (("numpy_loop", "--device", "cuda"), "error: numpy_loop runs on cpu only, not on cuda; use --device cpu"),
+        (("graph_epoch",), "error: graph_epoch runs on cuda only, not on cpu; use --device cuda"),
         (("autograd_inplace", "--diff"), "error: autograd_inplace has no parent to differ from"),
         (("--diff",), "error: --diff needs a name"),
         (("manual_inplace", "--dataset", "gone.npz"), "error: gone.npz: no such file"),
@@ -88,6 +90,14 @@ def test_a_bad_number_of_epochs_is_refused(epochs):
     assert done.returncode == 2
     assert f"argument --epochs: '{epochs}': expected a whole number of at least 1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_gpu_that_is_too_old_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+    monkeypatch.setattr(implementations, "capability", lambda name: (9, 0))
+    with pytest.raises(command.Refusal, match="manual_inplace needs compute capability 9"):
+        command.watch("manual_inplace", "digits", "cuda", 1)
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -139,7 +139,7 @@ def test_vectors_of_eight_are_right_too(name, case, monkeypatch):
     assert is_right(module, case)
 
 
-@pytest.mark.parametrize("name", [name for name in implementations.names() if not implementations.missing(name)])
+@pytest.mark.parametrize("name", implementations.runnable("cpu"))
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_what_is_not_finite_stays_so(name, value):
@@ -150,7 +150,7 @@ def test_what_is_not_finite_stays_so(name, value):
     assert trained.isnan().any()
 
 
-@pytest.mark.parametrize("name", [name for name in implementations.names() if not implementations.missing(name)])
+@pytest.mark.parametrize("name", implementations.runnable("cpu"))
 def test_a_batch_far_larger_than_the_data_takes_no_memory(name):
     case = equivalence.solved("one batch", small_problem(batch_size=2**31 - 1))
     assert is_right(implementations.load(name), case)
@@ -197,7 +197,7 @@ print((time.process_time() - cpu) / (time.perf_counter() - wall))
 """
 
 
-@pytest.mark.parametrize("name", [name for name in implementations.names() if not implementations.missing(name)])
+@pytest.mark.parametrize("name", implementations.runnable("cpu"))
 def test_no_row_uses_more_threads_than_it_was_given(name):
     done = subprocess.run([sys.executable, "-c", THREADS, name], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

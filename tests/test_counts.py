@@ -1,15 +1,20 @@
 """What is counted of a step: operations, bytes, calls."""
 
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity
 
 import implementations
 from benchmarks import counts
 from reference import torch_nn
 from reference.problem import Problem, initial_parameters
+
+CPU, CUDA = DeviceType.CPU, DeviceType.CUDA
 
 
 def problem(rows=9 * 8, features=5, batch_size=8, epochs=1):
@@ -82,3 +87,33 @@ def test_a_call_that_raises_leaves_no_profile_function():
     with pytest.raises(ZeroDivisionError):
         counts.calls(lambda: 1 / 0)
     assert sys.getprofile() is before
+
+
+def test_a_cpu_runs_no_kernels():
+    assert counts.kernels(torch_nn, problem()) is None
+
+
+def test_what_a_gpu_runs_is_counted_an_epoch_from_an_idle_gpu_until_it_is_idle_again(monkeypatch):
+    """A fake GPU, which runs what was launched when somebody waits for it, and a profiler that sees what it runs."""
+    launched, watching = [], []
+
+    @contextmanager
+    def watched(activities):
+        assert activities == [ProfilerActivity.CUDA]
+        seen = []
+        watching.append(seen)
+        yield SimpleNamespace(profiler=SimpleNamespace(kineto_results=SimpleNamespace(events=lambda: seen)))
+        watching.remove(seen)
+
+    def wait():
+        for seen in watching:
+            seen.extend(launched)
+        launched.clear()
+
+    def train(*_):
+        launched.extend(SimpleNamespace(device_type=lambda kind=kind: kind) for kind in 6 * [CUDA] + 4 * [CPU])
+
+    monkeypatch.setattr(counts, "profile", watched)
+    monkeypatch.setattr(torch.cuda, "synchronize", wait)
+    x = SimpleNamespace(device=torch.device("cuda"))
+    assert counts.kernels(SimpleNamespace(train=train), problem(epochs=3)._replace(x=x)) == 2

@@ -1,5 +1,9 @@
 """The floor: what follows from the speeds that were measured."""
 
+import functools
+from contextlib import contextmanager
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -9,7 +13,13 @@ from reference.problem import Problem, initial_parameters
 
 def planted(monkeypatch, reading, multiplying):
     """The seconds that a call of each kind takes, in place of measured ones."""
-    monkeypatch.setattr(floor, "best_seconds", lambda call, device: reading if call.__name__ == "sum" else multiplying)
+    times = {"sum": reading}
+    monkeypatch.setattr(floor, "seconds_of", lambda call, device, count: times.get(call.__name__, multiplying))
+
+
+def on_cpu(make, *size, device):
+    """A tensor on the CPU, whatever device is asked for."""
+    return make(*size)
 
 
 def problem(rows=100, features=50, epochs=1):
@@ -38,6 +48,35 @@ def test_the_best_of_all_calls_in_the_time_is_taken(monkeypatch):
     assert len(called) == 4
 
 
-def test_a_measured_floor_is_finite_and_positive():
+def test_each_step_adds_a_hand_off_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(floor, "MATRIX", {"cuda": 8})
+    monkeypatch.setattr(floor, "seconds_of", lambda call, device, count: 1e-3 if count == floor.SMALL else 1.0)
+    for name in ("ones", "zeros"):
+        monkeypatch.setattr(torch, name, functools.partial(on_cpu, getattr(torch, name)))
+    x = SimpleNamespace(device=torch.device("cuda"), numel=lambda: 100 * 50, sum=None)
+    found = floor.floor(SimpleNamespace(x=x, bias=torch.zeros(10), epochs=3, steps=6))
+    assert found.hand_off_seconds == 1e-3
+    assert found.seconds == pytest.approx(3 * 1.0 + 3 * 2 * 1e-3)
+
+
+def test_on_a_gpu_calls_are_timed_within_one_graph(monkeypatch):
+    called, inside = [], []
+
+    @contextmanager
+    def capture(graph):
+        before = len(called)
+        yield
+        inside.append(len(called) - before)
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay="replay"))
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    monkeypatch.setattr(floor, "best_seconds", lambda call, device: {"replay": 5.0}[call])
+    assert floor.seconds_of(lambda: called.append(1), "cuda", 10) == 0.5
+    assert inside == [10]
+    assert len(called) == 11  # once before
+
+
+def test_a_measured_floor_is_finite_and_positive_and_a_cpu_hands_nothing_over():
     found = floor.floor(problem())
-    assert all(0 < value < float("inf") for value in found)
+    assert found.hand_off_seconds is None
+    assert all(0 < value < float("inf") for value in found if value is not None)

@@ -10,7 +10,8 @@ import implementations
 from reference import equivalence
 from reference.problem import Problem, initial_parameters
 
-NAMES = [name for name in implementations.names() if not implementations.missing(name)]
+NAMES = implementations.names()
+ON_CPU = implementations.runnable("cpu")
 FLOAT32_ONLY = {"jax_scan", "native_dense", "native_single", "native_sparse"}
 
 
@@ -28,7 +29,7 @@ def random_problem(rows, features, classes, batch_size, epochs):
     [(1, 1, 2, 1, 1), (100, 1, 10, 7, 2), (100, 50, 2, 64, 1), (33, 20, 3, 1, 1), (10, 784, 17, 1000, 3)],
     ids=lambda shape: "{} rows of {}, {} classes, batch {}, epochs {}".format(*shape),
 )
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ON_CPU)
 def test_other_shapes(name, shape, dtype):
     case = equivalence.solved("another shape", random_problem(*shape))
     complaint = equivalence.judged(implementations.load(name), case, dtype=dtype).complaint
@@ -38,7 +39,7 @@ def test_other_shapes(name, shape, dtype):
         assert complaint is None
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - FLOAT32_ONLY))
+@pytest.mark.parametrize("name", sorted(set(ON_CPU) - FLOAT32_ONLY))
 def test_float64_is_computed_in_float64(name):
     problem = random_problem(200, 50, 10, 64, 1)
     case = equivalence.solved("float64", problem)
@@ -113,6 +114,19 @@ def test_what_a_file_says_of_itself(folder):
     assert implementations.parent("idea") == "other_idea"
     assert implementations.devices("idea") == ("cuda",)
     assert implementations.missing_packages("idea") == ["no_such_package"]
+
+
+def test_what_runs_on_a_device_and_needs_nothing_more(folder):
+    (folder / "anywhere.py").write_text('REQUIRES = ("os",)\n')
+    (folder / "on_a_new_gpu.py").write_text('DEVICES = ("cuda",)\nCAPABILITY = (9, 0)\n')
+    (folder / "nowhere.py").write_text('REQUIRES = ("no_such_package",)\n')
+    assert implementations.runnable("cpu") == ["anywhere"]
+    assert implementations.runnable("cuda") == ["anywhere", "on_a_new_gpu"]
+    assert implementations.too_old("on_a_new_gpu", (8, 6)) == (
+        "needs compute capability 9.0 or higher; this GPU has 8.6"
+    )
+    assert implementations.too_old("on_a_new_gpu", (9, 0)) == implementations.too_old("on_a_new_gpu", (12, 1)) == ""
+    assert implementations.too_old("anywhere", (5, 0)) == ""
 
 
 def test_a_single_name_needs_no_tuple_and_a_submodule_is_looked_for_by_its_package(folder):

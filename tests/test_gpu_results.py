@@ -1,0 +1,89 @@
+"""make gpu-results, as far as that goes without a GPU: from a plain checkout, without what a GPU machine may lack."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import implementations
+from benchmarks import saved
+from benchmarks.suite import Contest
+
+ROOT = Path(__file__).parent.parent
+# What pyproject.toml asks for, and a machine that was set up for something else may not have.
+ABSENT = ("pooch", "ruff", "hypothesis")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of what a checkout holds, and in the folder of the data nothing."""
+    for name in ("implementations", "reference", "benchmarks"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("conftest.py", "pyproject.toml", "Makefile"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def ended(checkout, *command):
+    """The process of a command in the checkout, without what may be absent."""
+    hidden = checkout / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({ABSENT}))\n")
+    environment = os.environ | {"PYTHONPATH": str(hidden), "NN_DATA_DIR": str(checkout / "data"), "COLUMNS": "120"}
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so_in_one_line_and_leaves_what_there_was(checkout):
+    (checkout / "results").mkdir()
+    (checkout / "results" / "cuda.json").write_text("an earlier run")
+    done = ended(checkout, "make", "gpu-results", f"PYTHON={sys.executable}")
+    assert done.returncode != 0
+    (line,) = re.findall("ERROR: .*", done.stderr)
+    assert line == "ERROR: --device cuda: torch sees no CUDA device here; use --device cpu"
+    assert "Traceback" not in done.stdout + done.stderr
+    assert [path.name for path in (checkout / "results").iterdir()] == ["cuda.json"]
+    assert (checkout / "results" / "cuda.json").read_text() == "an earlier run"
+
+
+def test_what_may_be_absent_is_not_needed(checkout):
+    """The command's two halves, on the CPU: MNIST cannot be fetched without pooch, so the bundled digits run."""
+    makefile = (ROOT / "Makefile").read_text()
+    columns = re.search("^GPU_COLUMNS = '(.+)'$", makefile, re.MULTILINE)[1]
+    path = checkout / "results" / "run.json"
+    options = ("--columns", columns, "--benchmark-json", path, "--rows", "200", "--pairs", "8", "-k", "manual_onehot")
+    done = ended(checkout, sys.executable, "-m", "pytest", "benchmarks", "--benchmark-only", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pooch is not installed, so MNIST cannot be fetched" in " ".join(done.stdout.split())
+    (row,) = saved.load(path).rows
+    assert row["dataset"] == "digits"
+    shutil.rmtree(checkout / "hidden")
+    done = ended(checkout, sys.executable, "-m", "benchmarks.report", path, "--columns", columns)
+    assert done.returncode == 0, done.stderr
+    assert "kernels/epoch" in path.with_suffix(".md").read_text()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_a_run_names_the_rows_that_are_not_run(checkout):
+    done = ended(checkout, sys.executable, "-m", "pytest", "benchmarks", "--benchmark-disable", "-k", "manual_onehot")
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("device cpu: ")]
+    assert line.startswith("device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them ")
+    only = [name for name in implementations.names() if "cpu" not in implementations.devices(name)]
+    assert {"graph_step", "graph_epoch"} <= set(only) == set(re.split("with them ", line)[1].split(", "))
+
+
+@pytest.mark.parametrize(
+    ("found", "lacks"),
+    [((8, 9), "needs compute capability 9.0 or higher; this GPU has 8.9"), ((9, 0), ""), ((10, 3), "")],
+)
+def test_a_row_that_needs_a_newer_gpu_is_skipped_by_name(found, lacks, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: found)
+    monkeypatch.setattr(implementations, "capability", lambda name: (9, 0))
+    assert Contest.lacks(SimpleNamespace(device="cuda"), "manual_inplace") == lacks
+    assert Contest.lacks(SimpleNamespace(device="cpu"), "manual_inplace") == ""

@@ -1,0 +1,136 @@
+"""The rows that are recorded as CUDA graphs, on a CPU: a stand-in records torch operations and replays them."""
+
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import implementations
+from reference import equivalence
+from reference.problem import Problem, initial_parameters
+
+GRAPHS = ["graph_epoch", "graph_step"]
+
+
+class Tape(TorchDispatchMode):
+    """Records operations as a capture does: nothing is computed, and what they would return holds no numbers yet."""
+
+    def __init__(self, operations):
+        super().__init__()
+        self.operations = operations
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        options = options or {}
+        declared = operation._schema.arguments
+        written = [
+            (tensor, tensor.clone())
+            for argument, tensor in zip(declared, arguments, strict=False)
+            if argument.alias_info and argument.alias_info.is_write
+        ]
+        result = operation(*arguments, **options)
+        for tensor, before in written:
+            tensor.copy_(before)
+        is_new = not any(argument.alias_info for argument in declared)
+        if is_new:
+            result.fill_(torch.nan)
+        self.operations.append((operation, arguments, options, result if is_new else None))
+        return result
+
+
+class Graph:
+    """Stands in for torch.cuda.CUDAGraph."""
+
+    def __init__(self):
+        self.operations = []
+        self.replays = 0
+
+    def replay(self):
+        self.replays += 1
+        for operation, arguments, options, place in self.operations:
+            result = operation(*arguments, **options)
+            if place is not None:
+                place.copy_(result)
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """All graphs that are made, in their order, with torch.cuda replaced."""
+    made = []
+
+    def graph():
+        made.append(Graph())
+        return made[-1]
+
+    @contextmanager
+    def capture(graph, stream):
+        with Tape(graph.operations):
+            yield
+
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", graph)
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    return made
+
+
+@pytest.fixture(scope="module")
+def cases():
+    problem = small_problem(300)
+    return equivalence.cases(problem.x, problem.y)
+
+
+def small_problem(rows, features=40, batch_size=64, epochs=1):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(256, (rows, features), generator=generator) / 256
+    y = torch.randint(10, (rows,), generator=generator)
+    return Problem(x, y, *initial_parameters(features, 10), batch_size=batch_size, epochs=epochs)
+
+
+def inputs(module, problem):
+    """What `train` takes for x and y."""
+    return module.prepare(problem.x, problem.y, problem.batch_size)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_replayed_graphs_solve_all_problems(name, cases, graphs):
+    assert equivalence.complaint(implementations.load(name), cases) is None
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_float64_is_computed_in_float64(name, graphs):
+    case = equivalence.solved("float64", small_problem(rows=150))
+    assert equivalence.judged(implementations.load(name), case, dtype=torch.float64).complaint is None
+
+
+def test_a_step_has_a_graph_for_each_length_of_a_batch(graphs):
+    module, problem = implementations.load("graph_step"), small_problem(rows=200, epochs=2)
+    module.train(*inputs(module, problem), *problem[2:])
+    assert sorted(graph.replays for graph in graphs) == [2, 6]
+
+
+def test_an_epoch_is_one_graph_replayed_once(graphs):
+    module, problem = implementations.load("graph_epoch"), small_problem(rows=200, epochs=3)
+    module.train(*inputs(module, problem), *problem[2:])
+    assert [graph.replays for graph in graphs] == [3]
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_later_trainings_record_nothing_and_may_start_elsewhere_with_another_learning_rate(name, graphs):
+    module, problem = implementations.load(name), small_problem(rows=150)
+    given = inputs(module, problem)
+    module.train(*given, *problem[2:])
+    recorded = len(graphs)
+    other = problem._replace(weight=problem.weight + 0.1, bias=problem.bias - 1, lr=0.05, epochs=2)
+    result = module.train(*given, *other[2:])
+    assert len(graphs) == recorded
+    assert equivalence.error(equivalence.solved("other parameters", other), result) < equivalence.LIMIT
+
+
+@pytest.mark.skipif(bool(implementations.missing("compile_reduce_overhead")), reason="no C++ compiler")
+def test_the_step_that_torch_records_solves_all_problems(cases):
+    """On a CPU torch compiles the step and records nothing."""
+    assert equivalence.complaint(implementations.load("compile_reduce_overhead"), cases) is None
