@@ -194,6 +194,13 @@ def test_the_facts_name_every_problem_and_the_floor_of_the_largest():
     assert "1564 steps" in dict(table.facts(run(row())))["problem"]
 
 
+def test_on_a_gpu_the_floor_says_what_a_hand_off_costs():
+    facts = dict(table.facts(run(row(device="cuda", hand_off_seconds=1.25e-6))))
+    assert facts["floor"].startswith(
+        "cuda reads 40 GB/s and computes 200 GFLOP/s and hands a step to the next in 1.25 us, so 50000 rows take"
+    )
+
+
 def test_a_row_without_a_time_is_in_the_table_and_its_reason_below():
     text = table.text(run(row(), untimed=[("bad-cpu", "wrong: one step: the update is off")]))
     assert re.search("^bad-cpu +wrong *$", text, re.MULTILINE)
@@ -244,6 +251,12 @@ def test_outside_torch_counts_are_blank():
     outside = row(operations_per_step=None, bytes_per_step=None, calls_per_step=None)
     cells = table.cells(outside)
     assert [cells[column] for column in table.COUNTS] == ["", "", ""]
+
+
+def test_kernels_are_those_of_an_epoch_and_blank_on_a_cpu():
+    on_gpu = row(device="cuda", kernels_per_epoch=781.6, baseline_kernels_per_epoch=12000)
+    assert column([on_gpu], "kernels/epoch") == ["12000", "782"]
+    assert column([row()], "kernels/epoch") == ["", ""]
 
 
 def test_a_price_is_a_number_only_where_a_difference_was_measured():
