@@ -17,7 +17,7 @@ def planted(monkeypatch, reading, multiplying):
     monkeypatch.setattr(floor, "seconds_of", lambda call, device, count: times.get(call.__name__, multiplying))
 
 
-def on_cpu(make, *size, device):
+def on_cpu(make, *size, device=None):
     """A tensor on the CPU, whatever device is asked for."""
     return make(*size)
 
@@ -50,10 +50,11 @@ def test_the_best_of_all_calls_in_the_time_is_taken(monkeypatch):
 
 def test_each_step_adds_a_hand_off_on_a_gpu(monkeypatch):
     monkeypatch.setattr(floor, "MATRIX", {"cuda": 8})
-    monkeypatch.setattr(floor, "seconds_of", lambda call, device, count: 1e-3 if count == floor.SMALL else 1.0)
+    times = {("sum", floor.LARGE): 1.0, ("<lambda>", floor.LARGE): 1e-9, ("<lambda>", floor.SMALL): 1e-3}
+    monkeypatch.setattr(floor, "seconds_of", lambda call, device, count: times[call.__name__, count])
     for name in ("ones", "zeros"):
         monkeypatch.setattr(torch, name, functools.partial(on_cpu, getattr(torch, name)))
-    x = SimpleNamespace(device=torch.device("cuda"), numel=lambda: 100 * 50, sum=None)
+    x = SimpleNamespace(device=torch.device("cuda"), numel=lambda: 100 * 50, sum=sum)
     found = floor.floor(SimpleNamespace(x=x, bias=torch.zeros(10), epochs=3, steps=6))
     assert found.hand_off_seconds == 1e-3
     assert found.seconds == pytest.approx(3 * 1.0 + 3 * 2 * 1e-3)
