@@ -19,7 +19,7 @@ test: .venv/installed
 GPU_COLUMNS = 'ms/epoch,x floor,x baseline,99 % interval,verdict,kernels/epoch,first call,error,lines'
 
 gpu-results:
-	$(PYTHON) -m pytest benchmarks --benchmark-only --device cuda --budget 150 --columns $(GPU_COLUMNS) \
+	$(PYTHON) -m pytest benchmarks --benchmark-only --device cuda --budget 100 --columns $(GPU_COLUMNS) \
 		--benchmark-json results/cuda.json; \
 	status=$$?; [ $$status -gt 1 ] || $(PYTHON) -m benchmarks.report results/cuda.json --columns $(GPU_COLUMNS); \
 	exit $$status

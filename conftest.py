@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import tempfile
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -269,6 +270,16 @@ def finished_run(config):
         lanes = [lane.facts() for lane in suite.null_lanes.values() if lane.found]
         config.run = config.run._replace(null_lanes=lanes, conditions=suite.conditions.facts())
     return config.run
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_sessionfinish")
+def count_steps(session, exitstatus):
+    """Counts what steps consist of when all rows are timed, before pytest-benchmark saves them, unless it was stopped."""
+    suite = getattr(session.config, "suite", None)
+    if suite and exitstatus != pytest.ExitCode.INTERRUPTED:
+        with suppress(KeyboardInterrupt):
+            suite.count(session.config.run.rows)
+    return (yield)
 
 
 def pytest_sessionfinish(session):

@@ -36,7 +36,7 @@ def floor(problem):
     products. The time of the slower of the two is the floor, as in the roofline model (Williams, Waterman &
     Patterson, 2009): both could overlap entirely, and all else could cost nothing. Steps cannot overlap: on a GPU each
     adds a hand-off, as it costs between two kernels of a CUDA graph. A writing that stays within one block or cluster
-    hands over in a shorter way.
+    hands over in a shorter way; and an x that fits a cache is read faster than memory is.
     """
     device = problem.x.device.type
     matrix = torch.ones(MATRIX[device], MATRIX[device], device=device)
@@ -55,7 +55,7 @@ def seconds_of(function, device, count):
     """The least time of a call; on a GPU one of so many in a CUDA graph, so that launching them does not count."""
     if device == "cpu":
         return best_seconds(function, device)
-    function()  # libraries ask for memory on their first use, which a graph cannot hold
+    function()  # libraries set themselves up on their first use, which a graph cannot hold
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         for _ in range(count):

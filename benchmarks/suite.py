@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 import implementations
 from benchmarks import pairing, saved, verdict
 from benchmarks.conditions import Conditions
-from benchmarks.counts import Counts, counts, kernels
+from benchmarks.counts import counts, kernels
 from benchmarks.floor import floor
 from reference import equivalence, torch_nn
 from reference.datasets import CLASSES
@@ -46,7 +46,7 @@ class Entrant(NamedTuple):
     """A trainer that has passed its checks: a function of weight and bias, and what a row says about it.
 
     train: trains on the timed rows.  source, c_source: its text.  first_call: seconds paid before the first result.
-    error: in float32 noise.  counts: per step; None outside torch.  kernels: an epoch, on a GPU.
+    error: in float32 noise.
     """
 
     train: callable
@@ -54,22 +54,15 @@ class Entrant(NamedTuple):
     c_source: str
     first_call: float
     error: float
-    counts: Counts | None
-    kernels: float | None
 
     def facts(self, prefix=""):
         """What is saved of it beside its times."""
-        operations, size, calls = self.counts or (None, None, None)
         return {
             f"{prefix}first_call_seconds": self.first_call,
             f"{prefix}error": self.error,
             f"{prefix}lines": implementations.lines_of_code(self.source)
             + implementations.c_lines_of_code(self.c_source),
             f"{prefix}source_sha256": hashlib.sha256((self.source + self.c_source).encode()).hexdigest(),
-            f"{prefix}operations_per_step": operations,
-            f"{prefix}bytes_per_step": size,
-            f"{prefix}calls_per_step": calls,
-            f"{prefix}kernels_per_epoch": self.kernels,
         }
 
 
@@ -83,6 +76,7 @@ class Suite:
         """sizes: pairs of a number of rows, None for all, and a batch size.  row_count: of the table."""
         if settings.threads:
             limit_threads(settings.threads)
+        torch.set_float32_matmul_precision("highest")  # no TF32, whatever the environment asks for
         self.settings = settings
         self.data = data
         self.sha256 = data.sha256
@@ -115,6 +109,13 @@ class Suite:
             self.null_lanes[device] = NullLane(contest, seconds, self.random(COPY))
         return self.null_lanes[device]
 
+    def count(self, rows):
+        """Adds to timed rows what their steps consist of, and those of their baselines."""
+        for row in rows:
+            contest = self.on(row["device"], row["rows"], row["batch_size"])
+            row.update(contest.counts(row["name"]))
+            row.update({f"baseline_{field}": value for field, value in contest.counts(row["baseline"]).items()})
+
     def random(self, name):
         """What shuffles the order of this row's pairs: the same in every run, another one in each process of a run."""
         return random.Random(f"{name} {self.settings.part}")
@@ -136,11 +137,13 @@ class Contest:
 
     def __init__(self, suite, timed_case, device):
         self.suite = suite
-        self.timed_case = timed_case
+        self.timed_case = timed_case._replace(problem=timed_case.problem.to(device))  # every result is compared with it
         self.device = device
         self.problem = timed_case.problem.to(device)
         self.clock = pairing.clock(device)
         self.entrants = {}
+        if device == "cuda":
+            self.floor  # noqa: B018 - measured now, so that what CUDA sets up once is nobody's first call
 
     def measure(self, name, benchmark):
         """Fills the benchmark's times and its extra_info with one row. Raises Wrong and NotComparable.
@@ -254,6 +257,21 @@ class Contest:
 
         return [pairing.balanced_order(count, shuffle) for count in looks], enough
 
+    @functools.cache  # noqa: B019 - as long as the contest
+    def counts(self, name):
+        """What is saved of the counts of a trainer; None for each where there is nothing to count, or it raises."""
+        try:
+            found = counts(module(name), self.problem) or (None, None, None), kernels(module(name), self.problem)
+        except (Exception, SystemExit):  # it has been timed all the same
+            found = (None, None, None), None
+        (operations, size, calls), launched = found
+        return {
+            "operations_per_step": operations,
+            "bytes_per_step": size,
+            "calls_per_step": calls,
+            "kernels_per_epoch": launched,
+        }
+
     def lacks(self, name):
         """What an implementation needs and does not find on this device, in words; "" if it can run."""
         missing = implementations.missing(name)
@@ -303,14 +321,12 @@ class Contest:
             c_source=implementations.c_source(name),
             first_call=first_call,
             error=error,
-            counts=counts(trainer, self.problem),
-            kernels=kernels(trainer, self.problem),
         )
 
     def checked(self, result, changed, start):
         """The error of an answer to the timed problem from this start, in float32 noise. Raises Wrong."""
         given = self.problem._replace(weight=start[0], bias=start[1])
-        case = self.timed_case._replace(problem=self.timed_case.problem._replace(bias=start[1].cpu()))
+        case = self.timed_case._replace(problem=self.timed_case.problem._replace(bias=start[1]))
         complaint, error = equivalence.answer(case, result, given, changed)
         if complaint:
             raise Wrong(f"the timed problem: {complaint}")

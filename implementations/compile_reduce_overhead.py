@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 DEVICES = ("cuda",)
+REQUIRES = ("triton",)
 PROGRAMS = ("c++",)
 
 

@@ -35,7 +35,7 @@ def graph_of(function, *arguments):
         function(*arguments)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
+    with torch.cuda.graph(graph):
         function(*arguments)
     return graph
 

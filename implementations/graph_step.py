@@ -6,7 +6,7 @@ learning rate stay in tensors of their own, and each batch is copied to where th
 the graph. The short last batch has another shape and therefore a graph of its own.
 
 The first training records; what `prepare` returns remembers it. `step` is called once before it is recorded, since
-libraries ask for memory on their first use, which cannot be recorded; recording itself computes nothing.
+libraries set themselves up on their first use, which cannot be recorded; recording itself computes nothing.
 
 Compare with `manual_transposed`: the step is a function, recorded and replayed.
 """
@@ -33,7 +33,7 @@ def graph_of(function, *arguments):
         function(*arguments)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
+    with torch.cuda.graph(graph):
         function(*arguments)
     return graph
 

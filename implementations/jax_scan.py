@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 os.environ.setdefault("NPROC", str(torch.get_num_threads()))
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # or it would take a GPU, and most of its memory
 
 import jax
 import jax.numpy as jnp

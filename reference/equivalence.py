@@ -27,6 +27,7 @@ from reference.problem import LEARNING_RATE, Problem, initial_parameters
 LIMIT = 10.0
 TOO_NOISY = 1e-3
 NOT_COMPUTED = math.nan
+DEVICES = ("cpu", "cuda")
 LARGE_LOGITS = "large logits"  # the name of the case where a log-softmax without max shift overflows
 
 
@@ -403,8 +404,8 @@ SHARED = {
     ),
     "Python's random state": (random.getstate, random.setstate),
     "torch's autocast": (
-        lambda: torch.is_autocast_enabled("cpu"),
-        lambda enabled: torch.set_autocast_enabled("cpu", enabled),
+        lambda: tuple(map(torch.is_autocast_enabled, DEVICES)),
+        lambda enabled: list(map(torch.set_autocast_enabled, DEVICES, enabled)),
     ),
     "torch's anomaly mode": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     "what becomes of numbers too small for float32": (

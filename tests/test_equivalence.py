@@ -260,6 +260,7 @@ TRAIN = "def train(x, y, weight, bias, batch_size, lr, epochs):\n"
     ("line", "changed"),
     [
         ("torch.set_autocast_enabled('cpu', True)", "torch's autocast"),
+        ("torch.set_autocast_enabled('cuda', True)", "torch's autocast"),
         ("torch.autograd.set_detect_anomaly(True)", "torch's anomaly mode"),
         ("import gc; gc.disable()", "the garbage collector"),
         ("import numpy as np; np.seterr(all='ignore')", "NumPy's handling of errors"),

@@ -64,7 +64,7 @@ def graphs(monkeypatch):
         return made[-1]
 
     @contextmanager
-    def capture(graph, stream):
+    def capture(graph):
         with Tape(graph.operations):
             yield
 
