@@ -192,8 +192,8 @@ def made_suite(config, rows):
         data = datasets.load(settings.dataset)
         say(table.wrapped(f"dataset {data.name}: {data.origin}"))
         if config.option.device == "auto" and "cuda" not in settings.devices:
-            nowhere = ", ".join(name for name in implementations.names() if "cpu" not in implementations.devices(name))
-            say(f"device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them {nowhere}")
+            only = ", ".join(name for name in implementations.names() if implementations.devices(name) == ("cuda",))
+            say(f"device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them {only}")
         sizes = dict.fromkeys((row["rows"], row["batch_size"]) for row in rows)
         return Suite(settings, data, sizes, len(rows))
     except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
@@ -274,7 +274,7 @@ def finished_run(config):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_sessionfinish")
 def count_steps(session, exitstatus):
-    """Counts what steps consist of when all rows are timed, before pytest-benchmark saves them, unless it was stopped."""
+    """Counts what steps consist of, when all rows are timed and before they are saved, unless the run was stopped."""
     suite = getattr(session.config, "suite", None)
     if suite and exitstatus != pytest.ExitCode.INTERRUPTED:
         with suppress(KeyboardInterrupt):
