@@ -61,7 +61,7 @@ struct Fiber {
     ucontext_t start;
     jmp_buf point;
     bool started, done;
-    int64_t cluster_syncs;
+    int64_t cluster_syncs, exchanges;
 };
 
 struct Cluster {
@@ -187,12 +187,11 @@ inline void __syncwarp() { meet(here->warps[threadIdx.x / 32]); }
 
 inline float __shfl_xor_sync(unsigned, float value, int mask) {
     const int thread = threadIdx.x;
-    float *const exchanged = here->exchanged.data();
+    /* two places in turn: nobody is two exchanges ahead of who has not read */
+    float *const exchanged = here->exchanged.data() + here->fibers[thread].exchanges++ % 2 * here->fibers.size();
     exchanged[thread] = value;
     meet(here->warps[thread / 32]);
-    const float got = exchanged[thread ^ mask];
-    meet(here->warps[thread / 32]);
-    return got;
+    return exchanged[thread ^ mask];
 }
 
 /* A barrier: two words. `missing` is 0 when one thread has said what to expect and all has come. */
