@@ -12,17 +12,17 @@
        softmax     the owner adds up what all blocks sent, and sends the gradient of its logits to every block
        backward    the gradient of the block's weights, which are updated where they lie
 
-   So a step has two hops through distributed shared memory. One would do, were all contributions sent to every block,
-   but that is BLOCKS times as many bytes, BLOCKS times as many additions, and every block's softmax of every row.
+   So a step has two hops through distributed shared memory, of 256 x CLASSES bytes for each block. One hop would do
+   if all contributions went to every block: BLOCKS times as many bytes and additions, and all rows' softmax everywhere.
 
    Nobody asks for data: who has it stores it in the memory of who needs it, and every such store (st.async) counts its
    bytes down on a barrier there (mbarrier), on which the receiver waits. No step meets at a barrier of the cluster.
 
    Why one buffer suffices for each hop. A block sends contributions to step t + 1 only after it has received all
-   gradients of step t: each owner sent these after it had read the contributions to step t. And an owner sends gradients
-   of step t + 1 only after it has received all contributions to step t + 1: each block sent these after it had read the
-   gradients of step t. Thus each hop says that the buffer of the other is free. It also bounds how far a barrier can
-   get ahead of who waits on it: by nothing, so the parity of the step tells its phases apart.
+   gradients of step t, which each owner sent after it had read the contributions to step t. An owner sends gradients of
+   step t + 1 only after it has received all contributions to step t + 1, which each block sent after all its threads had
+   read the gradients of step t. Thus each hop says that the buffer of the other is free. Neither barrier can be a phase
+   ahead of who waits on it, so the parity of the step tells its phases apart.
 
    Products take pixels in patches of 2 x 2, two rows of two features, so that the same bytes serve both directions:
    forward, a patch belongs to two rows and is summed over features, backward to two features, summed over rows. */
@@ -62,7 +62,7 @@ struct job {
     int features, pairs;  /* of x; pairs of features of a block: odd, so that a column of patches spreads over banks */
     int row_pairs;        /* of a tile: 32, or fewer if batches are small */
     int tiles_number, tiles_per_batch, rows, batch;
-    int64_t steps;
+    uint64_t steps;
     float lr;
 };
 
@@ -86,8 +86,10 @@ __device__ void expect(uint64_t *barrier, int bytes) {
     ptx::mbarrier_arrive_expect_tx(ptx::sem_release, ptx::scope_cta, ptx::space_shared, barrier, bytes);
 }
 
-__device__ void wait(uint64_t *barrier, int64_t phase) {
-    while (!ptx::mbarrier_try_wait_parity(ptx::sem_acquire, ptx::scope_cluster, barrier, phase % 2)) continue;
+/* Returns when that phase of the barrier is over, with sight of what came from that scope: the block or the cluster. */
+template <class Scope>
+__device__ void wait(Scope scope, uint64_t *barrier, uint64_t phase) {
+    while (!ptx::mbarrier_try_wait_parity(ptx::sem_acquire, scope, barrier, phase % 2)) continue;
 }
 
 /* Stores a value at this place of that block's shared memory, and counts it on this barrier of that block. */
@@ -99,12 +101,14 @@ __device__ void send(const cooperative_groups::cluster_group &cluster, int block
 /* One lane's share of a product: sum[i][class] = the sum over k of pixel(i, k) * factors[k][class], for the two rows i
    of a pair and its features k, or, backward, for two features i and rows k. Patches are `step` apart. */
 template <bool BACKWARD>
-__device__ __forceinline__ void multiply(float *sum, const patch *x, int step, const float *factors, int pairs, int share) {
+__device__ __forceinline__ void multiply(float *sum, const patch *x, int step, const float *factors, int pairs,
+                                         int share) {
 #pragma unroll
     for (int i = 0; i < PART * SHARERS; i++) sum[i] = 0;
 #pragma unroll 4
-    for (int k = share; k < pairs; k += SHARERS) {
-        const patch p = x[k * step];
+    for (int start = 0; start < pairs; start += SHARERS) { /* as often for all lanes: they stay together */
+        const int k = min(start + share, pairs - 1);
+        const patch p = start + share < pairs ? x[k * step] : patch{};
         const float now = p.x, other = p.w, right = BACKWARD ? p.z : p.y, below = BACKWARD ? p.y : p.z;
         __align__(16) float factor[STRIDE];
 #pragma unroll
@@ -155,12 +159,17 @@ __global__ void __launch_bounds__(THREADS, 1) train_all(const job job) {
     const int tile_bytes = OWN * 4 + job.row_pairs * job.pairs * (int)sizeof(patch);
     const int first_feature = block * job.pairs * 2;
 
-    const auto fetch = [&](int64_t step) {
-        if (thread != 0 || step >= job.steps) return;
-        expect(&own.landed[step % STAGES], tile_bytes);
-        ptx::cp_async_bulk(ptx::space_cluster, ptx::space_global, stages + step % STAGES * tile_bytes,
-                           job.tiles + (step % job.tiles_number * BLOCKS + block) * tile_bytes, tile_bytes,
-                           &own.landed[step % STAGES]);
+    uint64_t fetched = 0;
+    int next = 0; /* the tile to fetch; counted, as a division would take longer than the copy's start */
+    const auto fetch = [&] {
+        if (thread == 0 && fetched < job.steps) {
+            uint64_t *const landed = &own.landed[fetched % STAGES];
+            expect(landed, tile_bytes);
+            ptx::cp_async_bulk(ptx::space_cluster, ptx::space_global, stages + fetched % STAGES * tile_bytes,
+                               job.tiles + ((int64_t)next * BLOCKS + block) * tile_bytes, tile_bytes, landed);
+        }
+        fetched++;
+        next = next + 1 == job.tiles_number ? 0 : next + 1;
     };
 
     for (int i = thread; i < job.pairs * STRIDE; i += THREADS) {
@@ -176,14 +185,12 @@ __global__ void __launch_bounds__(THREADS, 1) train_all(const job job) {
         ptx::fence_mbarrier_init(ptx::sem_release, ptx::scope_cluster);
     }
     cluster.sync(); /* nobody sends before all barriers are there */
-    for (int step = 0; step < STAGES; step++) fetch(step);
+    for (int i = 0; i < STAGES; i++) fetch();
 
-    int tile = 0;
-    for (int64_t step = 0; step < job.steps; step++) {
-        const bool first = tile % job.tiles_per_batch == 0, last_of_all = tile + 1 == job.tiles_number;
-        const bool last = (tile + 1) % job.tiles_per_batch == 0 || last_of_all;
-        const int batch_start = tile / job.tiles_per_batch * job.batch;
-        const float rate = job.lr / min(job.batch, job.rows - batch_start);
+    int tile = 0, part = 0, left = job.rows; /* of the epoch: the tile, which of its batch, rows from that batch on */
+    for (uint64_t step = 0; step < job.steps; step++) {
+        const bool last_of_all = tile + 1 == job.tiles_number;
+        const bool first = part == 0, last = part + 1 == job.tiles_per_batch || last_of_all;
         const int *const labels = reinterpret_cast<const int *>(stages + step % STAGES * tile_bytes);
         const patch *const x = reinterpret_cast<const patch *>(labels + OWN);
         float sum[PART * SHARERS];
@@ -191,7 +198,7 @@ __global__ void __launch_bounds__(THREADS, 1) train_all(const job job) {
             expect(&own.shares_in, SENT);
             expect(&own.grads_in, SENT);
         }
-        wait(&own.landed[step % STAGES], step / STAGES);
+        wait(ptx::scope_cta, &own.landed[step % STAGES], step / STAGES);
 
         multiply<false>(sum, x + product * job.pairs, 1, weight, product < job.row_pairs ? job.pairs : 0, share);
         add_shares(sum, share);
@@ -201,7 +208,9 @@ __global__ void __launch_bounds__(THREADS, 1) train_all(const job job) {
                 send(cluster, product / (OWN / 2), &own.shares[block][product % (OWN / 2)][share * PART + i], sum[i],
                      &own.shares_in);
 
-        if (warp < OWN) wait(&own.shares_in, step);
+        /* what follows is SCALE times too large where pixels are multiplied, and SCALE times where weights are changed */
+        const float rate = job.lr / min(job.batch, left) / (SCALE * SCALE);
+        if (warp < OWN) wait(ptx::scope_cluster, &own.shares_in, step);
         for (int row = warp; row < OWN; row += WARPS) { /* a warp for each row, a lane for each class */
             float *const logit = own.logits[row];
             for (int c = lane; c < CLASSES; c += 32) {
@@ -218,14 +227,14 @@ __global__ void __launch_bounds__(THREADS, 1) train_all(const job job) {
             for (int c = 0; c < CLASSES; c++) total += expf(logit[c] - top);
             for (int c = lane; c < CLASSES; c += 32) {
                 const float probability = expf(logit[c] - top) / total, target = c == labels[row];
-                const float grad = labels[row] < 0 ? 0 : (probability - target) * (rate / (SCALE * SCALE));
+                const float grad = labels[row] < 0 ? 0 : (probability - target) * rate;
                 for (int i = 0; i < BLOCKS; i++) /* each begins with itself, so that they are not all in one's way */
                     send(cluster, (block + i) % BLOCKS, &own.grads[(block * OWN + row) / 2][row % 2 * CLASSES + c],
                          grad, &own.grads_in);
             }
         }
 
-        wait(&own.grads_in, step);
+        wait(ptx::scope_cluster, &own.grads_in, step);
         for (int pair = product; pair - product % AT_ONCE < job.pairs; pair += 32) { /* warps stay together */
             multiply<true>(sum, x + min(pair, job.pairs - 1), job.pairs, own.grads[0], job.row_pairs, share);
             add_shares(sum, share);
@@ -244,7 +253,9 @@ __global__ void __launch_bounds__(THREADS, 1) train_all(const job job) {
                 subtract(own.bias + c, own.bias_change + c, bias_sum * (SCALE * SCALE), first, last);
             }
         __syncthreads(); /* weights are new, gradients and tile are used */
-        fetch(step + STAGES);
+        fetch(); /* the next */
+        part = last ? 0 : part + 1;
+        left = last_of_all ? job.rows : last ? left - job.batch : left;
         tile = last_of_all ? 0 : tile + 1;
     }
 
@@ -271,8 +282,8 @@ static cudaError_t prepared(cudaLaunchConfig_t *launch, cudaLaunchAttribute *clu
     launch->attrs = cluster;
     launch->numAttrs = 1;
     cudaError_t failure = cudaFuncSetAttribute(train_all, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    if (!failure && BLOCKS > 8) failure = cudaFuncSetAttribute(train_all, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
-    return failure;
+    if (failure || BLOCKS <= 8) return failure;
+    return cudaFuncSetAttribute(train_all, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
 }
 
 /* How many such clusters the current device can hold at once; below 0, CUDA's number of what went wrong. */
@@ -301,7 +312,7 @@ extern "C" int train(const uint8_t *tiles, float *weight, float *bias, int featu
     cudaLaunchConfig_t launch;
     cudaLaunchAttribute cluster;
     const job job = {tiles, weight, bias, features, pairs, row_pairs, tiles_number, tiles_per_batch, rows, batch,
-                     (int64_t)epochs * tiles_number, lr};
+                     (uint64_t)epochs * tiles_number, lr};
     const cudaError_t failure = prepared(&launch, &cluster, memory_needed(pairs, row_pairs), stream);
     return failure ? failure : cudaLaunchKernelEx(&launch, train_all, job);
 }

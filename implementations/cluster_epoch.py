@@ -1,10 +1,10 @@
-"""The whole training in one CUDA kernel, on one thread-block cluster of a Hopper GPU: cluster_epoch.cu beside this file.
+"""The whole training in one CUDA kernel, on one thread-block cluster of a GPU: cluster_epoch.cu beside this file.
 
 A step is too short to meet through global memory. The blocks of a cluster run at once, and each can store into the
 shared memory of the others: so each owns a share of the features for good, weights never leave its multiprocessor, and
 in a step only the 64 x 10 logits and their gradients travel, a few hundred bytes from each block to each.
 
-`prepare` lays x out by tile of 64 rows, block, and patch of two rows by two features, in bytes where pixels are k / 256:
+`prepare` lays x out by tile of 64 rows, block, and patch of two rows by two features, in bytes if pixels are k / 256:
 the next tile is copied to shared memory while one is in work. A larger batch is several tiles and one update.
 
 nvcc and ctypes, the route of the C rows: the whole source compiles, and is tested on threads, where there is no GPU.
@@ -87,9 +87,8 @@ def prepare(x, y, batch_size):
         raise TypeError(f"cluster_epoch computes in float32, and x is {x.dtype}")
     rows, features = x.shape
     batch_size = min(batch_size, rows)
-    if torch.equal((codes := (x * 256).byte()) / 256, x):
-        x = codes
-    in_bytes = x.dtype == torch.uint8
+    in_bytes = torch.equal((codes := (x * 256).byte()) / 256, x)
+    x = codes if in_bytes else x
     with torch.cuda.device(x.device):
         blocks = blocks_granted(int(y.max()) + 1, in_bytes)
     pairs, length, tiles = sizes(features, blocks, batch_size)
@@ -98,8 +97,7 @@ def prepare(x, y, batch_size):
     labels = batched(y[:, None].int(), batch_size, tiles * length, -1).view(-1, length)
     labels = pad(labels, (0, TILE - length), value=-1).view(-1, blocks, TILE // blocks)
     number = (rows - 1) // batch_size * tiles + (rows - 1) % batch_size // length + 1  # the last batch may need fewer
-    parts = [part[:number].view(torch.uint8).flatten(2) for part in (labels, patches)]
-    return torch.cat(parts, 2), rows, in_bytes
+    return torch.cat([part[:number].view(torch.uint8).flatten(2) for part in (labels, patches)], 2), rows, in_bytes
 
 
 def batched(rows, batch_size, length, fill):

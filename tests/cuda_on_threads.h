@@ -212,7 +212,8 @@ struct cluster_group {
     unsigned block_rank() const { return here->rank; }
     template <class T>
     T *map_shared_rank(T *place, int rank) const {
-        return reinterpret_cast<T *>(here->cluster->memories[rank] + (reinterpret_cast<unsigned char *>(place) - memory));
+        const auto offset = reinterpret_cast<unsigned char *>(place) - memory;
+        return reinterpret_cast<T *>(here->cluster->memories[rank] + offset);
     }
     void sync() const {
         Cluster &cluster = *here->cluster;
@@ -244,7 +245,8 @@ inline void mbarrier_arrive_expect_tx(sem_release_t, scope_cta_t, space_shared_t
     Barrier::at(barrier).add(bytes - Barrier::NOT_SAID);
 }
 
-inline bool mbarrier_try_wait_parity(sem_acquire_t, scope_cluster_t, uint64_t *barrier, uint32_t parity) {
+template <class Scope>
+bool mbarrier_try_wait_parity(sem_acquire_t, Scope, uint64_t *barrier, uint32_t parity) {
     if (Barrier::at(barrier).phase.load(std::memory_order_acquire) % 2 != parity) return true;
     return !wait_a_turn();
 }
