@@ -20,9 +20,9 @@
 
    Why one buffer suffices for each hop. A block sends contributions to step t + 1 only after it has received all
    gradients of step t, which each owner sent after it had read the contributions to step t. An owner sends gradients of
-   step t + 1 only after it has received all contributions to step t + 1, which each block sent after all its threads had
-   read the gradients of step t. Thus each hop says that the buffer of the other is free. Neither barrier can be a phase
-   ahead of who waits on it, so the parity of the step tells its phases apart.
+   step t + 1 only after it has received all contributions to step t + 1, which each block sent after all its threads
+   had read the gradients of step t. Thus each hop says that the buffer of the other is free. Neither barrier can be a
+   phase ahead of who waits on it, so the parity of the step tells its phases apart.
 
    Products take pixels in patches of 2 x 2, two rows of two features, so that the same bytes serve both directions:
    forward, a patch belongs to two rows and is summed over features, backward to two features, summed over rows. */
@@ -208,7 +208,7 @@ __global__ void __launch_bounds__(THREADS, 1) train_all(const job job) {
                 send(cluster, product / (OWN / 2), &own.shares[block][product % (OWN / 2)][share * PART + i], sum[i],
                      &own.shares_in);
 
-        /* what follows is SCALE times too large where pixels are multiplied, and SCALE times where weights are changed */
+        /* divided once for the pixels of the gradient, and once because weights are kept SCALE times too small */
         const float rate = job.lr / min(job.batch, left) / (SCALE * SCALE);
         if (warp < OWN) wait(ptx::scope_cluster, &own.shares_in, step);
         for (int row = warp; row < OWN; row += WARPS) { /* a warp for each row, a lane for each class */
@@ -293,7 +293,6 @@ extern "C" int clusters() {
     int number = 0;
     cudaError_t failure = prepared(&launch, &cluster, MOST_MEMORY, nullptr);
     if (!failure) failure = cudaOccupancyMaxActiveClusters(&number, train_all, &launch);
-    cudaGetLastError(); /* an answer, not an error: forgotten, so that nobody else finds it */
     return failure ? -failure : number;
 }
 
