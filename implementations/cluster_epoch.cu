@@ -36,12 +36,16 @@
 #define WARPS 8 /* of a block: a power of two, up to 16 */
 #endif
 
+/* A patch holds pixels 0 and 1 of its first row, 2 and 3 of its second. Bytes make pixels SCALE times too large, so
+   weights are kept SCALE times too small. */
 #if BYTES
-typedef uchar4 patch; /* row 0: x y, row 1: z w */
-constexpr float SCALE = 256; /* pixels are SCALE times too large, so weights are kept SCALE times too small */
+typedef uint32_t patch;
+constexpr float SCALE = 256;
+__device__ float pixel(patch p, int i) { return p >> 8 * i & 255; }
 #else
 typedef float4 patch;
 constexpr float SCALE = 1;
+__device__ float pixel(patch p, int i) { return i == 0 ? p.x : i == 1 ? p.y : i == 2 ? p.z : p.w; }
 #endif
 
 constexpr int TILE = 64;                  /* rows of a step */
@@ -98,8 +102,8 @@ __device__ void send(const cooperative_groups::cluster_group &cluster, int block
     ptx::st_async(cluster.map_shared_rank(place, block), value, cluster.map_shared_rank(barrier, block));
 }
 
-/* One lane's share of a product: sum[i][class] = the sum over k of pixel(i, k) * factors[k][class], for the two rows i
-   of a pair and its features k, or, backward, for two features i and rows k. Patches are `step` apart. */
+/* One lane's share of a product: sum[i][class] = the sum over k of pixel_ik * factors[k][class], for both rows i of a
+   pair and features k, or, backward, for both features i of a pair and rows k. Patches are `step` apart. */
 template <bool BACKWARD>
 __device__ __forceinline__ void multiply(float *sum, const patch *x, int step, const float *factors, int pairs,
                                          int share) {
@@ -109,17 +113,18 @@ __device__ __forceinline__ void multiply(float *sum, const patch *x, int step, c
     for (int start = 0; start < pairs; start += SHARERS) { /* as often for all lanes: they stay together */
         const int k = min(start + share, pairs - 1);
         const patch p = start + share < pairs ? x[k * step] : patch{};
-        const float now = p.x, other = p.w, right = BACKWARD ? p.z : p.y, below = BACKWARD ? p.y : p.z;
+        const float pixel_00 = pixel(p, 0), pixel_01 = pixel(p, BACKWARD ? 2 : 1); /* of output 0: for both k */
+        const float pixel_10 = pixel(p, BACKWARD ? 1 : 2), pixel_11 = pixel(p, 3); /* of output 1 */
         __align__(16) float factor[STRIDE];
 #pragma unroll
         for (int i = 0; i < STRIDE / 4; i++)
             *reinterpret_cast<float4 *>(factor + 4 * i) = reinterpret_cast<const float4 *>(factors + k * STRIDE)[i];
 #pragma unroll
         for (int c = 0; c < CLASSES; c++) {
-            sum[c] += now * factor[c];
-            sum[CLASSES + c] += below * factor[c];
-            sum[c] += right * factor[CLASSES + c];
-            sum[CLASSES + c] += other * factor[CLASSES + c];
+            sum[c] += pixel_00 * factor[c];
+            sum[CLASSES + c] += pixel_10 * factor[c];
+            sum[c] += pixel_01 * factor[CLASSES + c];
+            sum[CLASSES + c] += pixel_11 * factor[CLASSES + c];
         }
     }
 }

@@ -33,9 +33,6 @@ struct dim3 {
     unsigned x, y, z;
     dim3(unsigned x = 1) : x(x), y(1), z(1) {}
 };
-struct uchar4 {
-    unsigned char x, y, z, w;
-};
 struct alignas(16) float4 {
     float x, y, z, w;
 };
