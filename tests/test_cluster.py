@@ -1,0 +1,324 @@
+"""cluster_epoch without a GPU: its source compiled for one, and the same source run on threads (cuda_on_threads.h)."""
+
+import ctypes
+import functools
+import re
+import shutil
+import subprocess
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import implementations
+from implementations import cluster_epoch
+from reference import datasets, equivalence
+from reference.problem import Problem, initial_parameters
+
+SOURCE = (implementations.FOLDER / "cluster_epoch.cu").read_text()
+HEADER = Path(__file__).parent / "cuda_on_threads.h"
+
+needs_cxx = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
+
+
+def random_problem(rows, features, classes, batch_size, epochs=1, in_bytes=False):
+    generator = torch.Generator().manual_seed(rows + features)
+    x = torch.rand(rows, features, generator=generator)
+    x = (x * 256).floor() / 256 if in_bytes else x
+    y = torch.randint(classes, (rows,), generator=generator)
+    return Problem(x, y, *initial_parameters(features, classes), batch_size=batch_size, epochs=epochs)
+
+
+@pytest.fixture(scope="module")
+def on_threads(tmp_path_factory):
+    """on_threads(source, NAME=value...): the library that g++ makes of the source; made once."""
+    folder = tmp_path_factory.mktemp("on_threads")
+    for name in ("cooperative_groups.h", "cuda/ptx", "cuda_runtime.h"):  # cuda_on_threads.h is in place of all of them
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    command = ["g++", "-std=c++20", "-O1", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-fPIC", "-pthread"]
+    command += ["-I", folder]
+
+    @functools.cache
+    def header():
+        """A copy that is read once for all."""
+        path = shutil.copy(HEADER, folder)
+        subprocess.run([*command, "-x", "c++-header", path, "-o", f"{path}.gch"], check=True)
+        return path
+
+    @functools.cache
+    def library(source, **constants):
+        defines = [f"-D{name}={value}" for name, value in constants.items()]
+        path = folder / f"{len(list(folder.glob('*.cu')))}.cu"
+        path.write_text(source)
+        built = [*command, *defines, "-shared", "-include", header(), "-x", "c++", path, "-o", path.with_suffix(".so")]
+        subprocess.run(built, check=True)
+        return ctypes.CDLL(path.with_suffix(".so"))
+
+    return library
+
+
+@pytest.fixture
+def cluster(monkeypatch, on_threads):
+    """The module on CPU tensors, its kernel on threads; blocks_granted is as it would be on a GPU that has 16."""
+    if not shutil.which("g++"):
+        pytest.skip("no C++ compiler")
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(cuda_stream=0))
+    monkeypatch.setattr(cluster_epoch, "library", functools.partial(on_threads, SOURCE))
+    return cluster_epoch
+
+
+@pytest.fixture
+def small_cluster(cluster, monkeypatch, on_threads):
+    """small_cluster(source): the module with a kernel of 4 blocks of 64 threads, where schedules differ most."""
+
+    def module(source=SOURCE):
+        monkeypatch.setattr(cluster, "library", functools.partial(on_threads, source, WARPS=2))
+        monkeypatch.setattr(cluster, "blocks_granted", lambda classes, in_bytes: 4)
+        return cluster
+
+    return module
+
+
+@pytest.fixture
+def grant():
+    """grant(library, clusters): what its "GPU" says it has room for; 1 again afterwards."""
+    changed = []
+
+    def granted(library, clusters):
+        changed.append(ctypes.c_int.in_dll(library, "clusters_granted"))
+        changed[-1].value = clusters
+
+    yield granted
+    for value in changed:
+        value.value = 1
+
+
+def draw_lots(module, lot, problem, patience_ms=10000):
+    """The result of training when everything that may come in any order comes in the lot-th."""
+    library = module.library(BLOCKS=4, CLASSES=len(problem.bias), BYTES=1)
+    ctypes.c_uint.in_dll(library, "lot").value = lot
+    ctypes.c_int.in_dll(library, "patience_ms").value = patience_ms
+    return equivalence.run(module, problem)
+
+
+# --- the arithmetic -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cases():
+    data = datasets.load("digits")
+    return equivalence.cases(data.x_train, data.y_train)
+
+
+@pytest.mark.parametrize("blocks", [16, 8])
+def test_it_solves_the_checkers_problems(blocks, cluster, grant, cases):
+    for in_bytes in (0, 1):
+        grant(cluster.library(BLOCKS=16, CLASSES=10, BYTES=in_bytes), int(blocks == 16))
+    x, y, *_ = cases[0].problem
+    assert cluster.prepare(x, y, 64)[0].shape[1] == blocks
+    findings = list(equivalence.findings(cluster, cases))
+    assert [finding.complaint for finding in findings] == [None] * 13
+    assert max(finding.error for finding in findings) < 3
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 1, 2, 1, 1),
+        (33, 20, 3, 1, 1),
+        (100, 50, 2, 64, 2),
+        (10, 784, 17, 1000, 3),
+        (200, 30, 3, 130, 2),
+        (300, 5, 2, 2**31 - 1, 2),
+        (90, 1200, 3, 72, 1),
+        (70, 40, 48, 64, 1),
+    ],
+    ids=lambda shape: "{} rows of {}, {} classes, batch {}, epochs {}".format(*shape),
+)
+@pytest.mark.parametrize("in_bytes", [True, False], ids=["bytes", "floats"])
+def test_other_shapes(shape, in_bytes, cluster):
+    if shape[2] == 48 and in_bytes:
+        pytest.skip("once is enough")
+    case = equivalence.solved("another shape", random_problem(*shape, in_bytes=in_bytes))
+    finding = equivalence.judged(cluster, case)
+    assert finding.complaint is None
+    assert finding.error < 5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["weight", "x"])
+def test_what_is_not_finite_stays_so(value, where, cluster):
+    problem = random_problem(150, 40, 3, 64)
+    getattr(problem, where)[3, 1] = value
+    trained, _ = equivalence.run(cluster, problem)
+    assert trained.isnan().any()
+
+
+def test_pixels_are_kept_as_bytes_where_that_is_exact(cluster):
+    problem = random_problem(64, 784, 10, 64, in_bytes=True)
+    sizes = []
+    for x in (problem.x, problem.x + 1, problem.x / 2):
+        tiles, _, in_bytes = cluster.prepare(x, problem.y, 64)
+        sizes.append((in_bytes, tiles.shape[2] - 16))
+    assert sizes == [(True, 3200), (False, 12800), (False, 12800)]
+
+
+# --- who waits for whom -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def waiting():
+    """Batches of two tiles and a short one, twice: every wait is needed."""
+    problem = random_problem(64 * 5 + 9, 24, 3, 128, epochs=2, in_bytes=True)
+    return equivalence.solved("waiting", problem)
+
+
+def test_the_result_does_not_depend_on_what_comes_first(small_cluster, waiting):
+    module = small_cluster()
+    results = [draw_lots(module, lot, waiting.problem) for lot in range(30)]
+    assert equivalence.error(waiting, results[0]) < 5
+    for weight, bias in results[1:]:
+        assert torch.equal(weight, results[0][0])
+        assert torch.equal(bias, results[0][1])
+
+
+SHARES_WAIT = "wait(ptx::scope_cluster, &own.shares_in, step);"
+GRADS_WAIT = "wait(ptx::scope_cluster, &own.grads_in, step);"
+PIXELS_WAIT = "wait(ptx::scope_cta, &own.landed[step % STAGES], step / STAGES);"
+FETCH = "fetch(); /* the next */"
+
+# mistake: what the source says, and what it says instead
+MISTAKES = {
+    "contributions are not waited for": {SHARES_WAIT: ";"},
+    "contributions to the step before are waited for": {SHARES_WAIT: SHARES_WAIT.replace("step", "step + 1")},
+    "gradients are not waited for": {GRADS_WAIT: ""},
+    "pixels are not waited for": {PIXELS_WAIT: ""},
+    "a step begins before all weights are new": {"__syncthreads(); /* weights": "/* weights"},
+    "a sum is read before it is written": {"__syncwarp();": ""},
+    "the tile in work is written over": {FETCH: "", GRADS_WAIT: GRADS_WAIT + FETCH},
+    "one place for two tiles": {
+        "stages + fetched % STAGES": "stages + fetched % 1",
+        "stages + step % STAGES": "stages + step % 1",
+    },
+    "a row fewer is expected": {"SENT = TILE * CLASSES": "SENT = (TILE - 1) * CLASSES"},
+    "a row more is expected": {"SENT = TILE * CLASSES": "SENT = (TILE + 1) * CLASSES"},
+    "barriers are used before they are there": {"cluster.sync(); /* nobody sends": "__syncthreads(); /* nobody sends"},
+    "one place for two senders": {"own.shares[block][": "own.shares[block / 2]["},
+    "nothing is sent to one block": {"(block + i) % BLOCKS": "(block + i) % (BLOCKS - 1)"},
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_waiting_is_noticed(mistake, small_cluster, waiting):
+    source = SOURCE
+    for old, new in MISTAKES[mistake].items():
+        assert source.count(old) == 1
+        source = source.replace(old, new)
+    module = small_cluster(source)
+
+    def noticed(lot):
+        try:
+            return not equivalence.error(waiting, draw_lots(module, lot, waiting.problem, 500)) <= equivalence.LIMIT
+        except RuntimeError as raised:
+            return "waited in vain" in str(raised)
+
+    assert any(noticed(lot) for lot in range(10))
+
+
+# --- what is refused ----------------------------------------------------------------------------------------
+
+
+def test_float64_is_refused(cluster):
+    problem = random_problem(10, 4, 2, 64).to(dtype=torch.float64)
+    with pytest.raises(TypeError, match=r"^cluster_epoch computes in float32, and x is torch.float64$"):
+        equivalence.run(cluster, problem)
+
+
+def test_too_many_classes_are_refused(cluster):
+    with pytest.raises(ValueError, match=r"^cluster_epoch has room for 48 classes, and there are 49$"):
+        equivalence.run(cluster, random_problem(300, 4, 49, 64))
+    problem = random_problem(10, 4, 49, 64)
+    with pytest.raises(ValueError, match=r"^cluster_epoch has room for 48 classes, and there are 49$"):
+        equivalence.run(cluster, problem._replace(y=torch.zeros(10, dtype=torch.int64)))
+
+
+def test_as_many_features_as_fit_are_trained_and_one_more_is_refused(cluster):
+    most = cluster.library(BLOCKS=16, CLASSES=10, BYTES=1).most_features()
+    assert most > 784 * 16
+    problem = random_problem(70, most + 1, 10, 64, in_bytes=True)
+    problem.y[0] = 9
+    refusal = f"cluster_epoch has room for {most} features of 10 classes, and x has {most + 1}"
+    with pytest.raises(ValueError, match=f"^{refusal}$"):
+        equivalence.run(cluster, problem)
+    fits = problem._replace(x=problem.x[:, :most], weight=problem.weight[:most])
+    assert equivalence.judged(cluster, equivalence.solved("all that fit", fits)).complaint is None
+
+
+def test_a_gpu_without_room_for_a_cluster_is_said(cluster, grant):
+    for blocks in (16, 8):
+        grant(cluster.library(BLOCKS=blocks, CLASSES=2, BYTES=0), 0)
+    with pytest.raises(RuntimeError, match=r"^cluster_epoch gets no cluster of 8 blocks here: "):
+        equivalence.run(cluster, random_problem(10, 4, 2, 64))
+
+
+def test_what_cuda_says_is_passed_on(cluster):
+    problem = random_problem(10, 4, 2, 64)
+    inputs = cluster.prepare(problem.x, problem.y, 64)
+    patience = ctypes.c_int.in_dll(cluster.library(BLOCKS=16, CLASSES=2, BYTES=0), "patience_ms")
+    patience.value, before = -1, patience.value
+    try:
+        with pytest.raises(RuntimeError, match=r"^cluster_epoch: waited in vain$"):
+            cluster.train(*inputs, *problem[2:])
+    finally:
+        patience.value = before
+
+
+# --- the GPU's code -----------------------------------------------------------------------------------------
+
+
+@needs_nvcc
+@pytest.mark.parametrize("constants", [(16, 10, 1), (8, 10, 0), (16, 48, 0)], ids=str)
+def test_it_compiles_for_hopper_and_all_sums_stay_in_registers(constants, tmp_path):
+    defines = [f"-D{name}={value}" for name, value in zip(("BLOCKS", "CLASSES", "BYTES"), constants, strict=True)]
+    command = ["nvcc", "-O3", "-std=c++17", "-arch=sm_90", "-cubin", "-Xptxas", "-v", *defines]
+    source = implementations.FOLDER / "cluster_epoch.cu"
+    done = subprocess.run([*command, source, "-o", tmp_path / "cubin"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    assert re.findall(r"(\d+) bytes (?:stack frame|spill stores|spill loads)", done.stderr) == ["0"] * 3
+    assert int(re.search(r"Used (\d+) registers", done.stderr)[1]) <= 255
+
+
+@needs_nvcc
+def test_the_library_is_made_once_and_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster_epoch, "CACHE", tmp_path / "cache")
+    cluster_epoch.library.cache_clear()
+    try:
+        kernel = cluster_epoch.compiled(8, 2, False)
+        (file,) = cluster_epoch.CACHE.iterdir()
+        cluster_epoch.library.cache_clear()
+        ran, output = [], cluster_epoch.output
+        monkeypatch.setattr(cluster_epoch, "output", lambda *command: ran.append(command) or output(*command))
+        cluster_epoch.compiled(8, 2, False)
+        assert ran == [("nvcc", "--version")]
+        assert list(cluster_epoch.CACHE.iterdir()) == [file]
+        assert kernel.most_features() > 784
+        if not torch.cuda.is_available():
+            assert kernel.clusters() < 0
+            assert b"CUDA" in kernel.explained(-kernel.clusters())
+    finally:
+        cluster_epoch.library.cache_clear()
+
+
+HOPPER = torch.cuda.is_available() and torch.cuda.get_device_capability() >= cluster_epoch.CAPABILITY
+
+
+@needs_nvcc
+@pytest.mark.skipif(not HOPPER, reason="no Hopper GPU")
+def test_on_a_gpu(cases):
+    assert equivalence.complaint(cluster_epoch, cases, device="cuda") is None
