@@ -67,7 +67,7 @@ def test_the_parents_form_one_tree():
 def test_a_file_is_understood_on_one_screen(name):
     text = implementations.source(name)
     below_the_docstring = len(text.splitlines()) - ast.parse(text).body[0].end_lineno
-    calls_c = (implementations.FOLDER / f"{name}.c").exists()  # and so compiles it and finds its place
+    calls_c = bool(implementations.c_source(name))  # and so compiles it and finds its place
     assert below_the_docstring <= (110 if calls_c else 75)
     assert implementations.first_line(name).endswith(".")
 
@@ -154,6 +154,7 @@ def test_lines_of_c_are_neither_blank_nor_comment():
     text = "/* Comment\n   of two lines. */\n\n#include <a.h> /* why */\nint f(void) { // what\n    return 3; }\n"
     assert implementations.c_lines_of_code(text) == 3
     assert implementations.c_lines_of_code(implementations.c_source("native_single")) > 50
+    assert implementations.c_lines_of_code(implementations.c_source("cluster_epoch")) > 50
     assert implementations.c_source("manual_inplace") == ""
 
 
