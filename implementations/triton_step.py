@@ -29,39 +29,39 @@ ROWS, FEATURES = tl.constexpr(64), tl.constexpr(128)  # of a tile
 
 
 @triton.jit
-def product(x, inside, values):
-    """x, which is bf16 and in memory, times values, which are float32: the sum of three exact products."""
-    pixels = tl.load(x, mask=inside, other=0.0)
-    high = values.to(pixels.dtype)
-    middle = (values - high).to(pixels.dtype)
-    low = (values - high - middle).to(pixels.dtype)
-    return tl.dot(pixels, high, tl.dot(pixels, middle, tl.dot(pixels, low)))
+def product(x, values):
+    """x, which is bf16, times values, which are float32: the sum of three exact products."""
+    high = values.to(x.dtype)
+    middle = (values - high).to(x.dtype)
+    low = (values - high - middle).to(x.dtype)
+    return tl.dot(x, high, tl.dot(x, middle, tl.dot(x, low)))
 
 
 @triton.jit(do_not_specialize=["start", "rows"])  # or the first batch, and one row, would be compiled for themselves
 def step(x, y, weight, grads, start, rows, features, classes, lr,
          PARTS: tl.constexpr, TILES: tl.constexpr, WIDTH: tl.constexpr):  # fmt: skip
-    row, column, label = tl.arange(0, ROWS).to(tl.int64), tl.arange(0, FEATURES).to(tl.int64), tl.arange(0, WIDTH)
+    row, column, label = tl.arange(0, ROWS), tl.arange(0, FEATURES), tl.arange(0, WIDTH)
+    stride = PARTS * features.to(tl.int64)  # x may be larger than 32 bits can count; a tile is not
     for top in range(0, TILES * ROWS, ROWS):
-        inside, logits = top + row < rows, tl.zeros((ROWS, WIDTH), tl.float32)
+        inside, logits = top + row < rows, tl.where(label < classes, tl.zeros((ROWS, WIDTH), tl.float32), float("-inf"))
         for left in range(0, features, FEATURES):
-            values = tl.load(weight + (left + column)[:, None] * WIDTH + label)
+            values = tl.load(weight + left * WIDTH + column[:, None] * WIDTH + label)
             for part in tl.static_range(PARTS):
-                xb = x + (start + top + row)[:, None] * (PARTS * features) + part * features + left + column
-                logits += product(xb, inside[:, None], values)
-        logits = tl.where(label < classes, logits, -float("inf"))
+                xb = x + (start + top) * stride + part * features + left + row[:, None] * (PARTS * features) + column
+                logits += product(tl.load(xb, mask=inside[:, None], other=0.0), values)
         odds = tl.exp(logits - tl.max(logits, 1)[:, None])
         yb = tl.load(y + start + top + row, mask=inside, other=0)
         grad = odds / tl.sum(odds, 1)[:, None] - (label == yb[:, None]).to(tl.float32)
-        tl.store(grads + (top + row)[:, None] * WIDTH + label, tl.where(inside[:, None], grad / rows, 0.0))
+        tl.store(grads + top * WIDTH + row[:, None] * WIDTH + label, tl.where(inside[:, None], grad / rows, 0.0))
     tl.debug_barrier()
     for left in range(0, features, FEATURES):
-        place, weight_grad = weight + (left + column)[:, None] * WIDTH + label, tl.zeros((FEATURES, WIDTH), tl.float32)
+        weight_grad = tl.zeros((FEATURES, WIDTH), tl.float32)
         for top in range(0, TILES * ROWS, ROWS):
-            grad = tl.load(grads + (top + row)[:, None] * WIDTH + label)
+            grad = tl.load(grads + top * WIDTH + row[:, None] * WIDTH + label)
             for part in tl.static_range(PARTS):
-                xb = x + (start + top + row) * (PARTS * features) + part * features + (left + column)[:, None]
-                weight_grad += product(xb, top + row < rows, grad)
+                xb = x + (start + top) * stride + part * features + left + row * (PARTS * features) + column[:, None]
+                weight_grad += product(tl.load(xb, mask=top + row < rows, other=0.0), grad)
+        place = weight + left * WIDTH + column[:, None] * WIDTH + label
         tl.store(place, tl.load(place) - lr * weight_grad)
 
 
@@ -77,8 +77,8 @@ def prepare(x, y, batch_size):
 
 def train(x, y, weight, bias, batch_size, lr, epochs):
     (n, parts, wide), (features, classes), batch_size = x.shape, weight.shape, min(batch_size, len(x))
-    if classes > 128:
-        raise ValueError(f"triton_step has room for 128 classes, and there are {classes}")
+    if batch_size > 2**24 or wide > 2**23 or classes > 64:
+        raise ValueError(f"triton_step: {batch_size=}, {features=}, {classes=}; at most {2**24}, {2**23 - 1} and 64")
     sizes = {"PARTS": parts, "TILES": triton.cdiv(batch_size, 64), "WIDTH": max(16, triton.next_power_of_2(classes))}
     weight = torch.constant_pad_nd(torch.vstack([weight, bias]), (0, sizes["WIDTH"] - classes, 0, wide - features - 1))
     grads = weight.new_empty(sizes["TILES"] * 64, sizes["WIDTH"])

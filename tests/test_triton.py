@@ -108,6 +108,6 @@ def test_compiled_for_an_h100_nothing_spills(compiled, name, sizes, tmp_path):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_as_many_classes_as_are_accepted_fit(compiled, name, tmp_path):
-    found = used(compiled(name, PARTS=3, TILES=2, WIDTH=128), tmp_path)
+    found = used(compiled(name, PARTS=3, TILES=2, WIDTH=64), tmp_path)
     print(found)
     assert found["SHARED"] <= 227 * 1024

@@ -54,7 +54,7 @@ SHAPES = {
     "17 classes, a batch larger than the data": (10, 784, 17, 1000, 3),
     "as many features, classes and rows as tiles have": (128, 127, 16, 64, 2),
     "one feature more, one row more": (65, 128, 33, 65, 1),
-    "128 classes": (70, 30, 128, 32, 1),
+    "64 classes": (70, 30, 64, 32, 1),
     "batches of several tiles, the last of one row": (401, 300, 10, 200, 2),
     "a batch beyond all memory": (70, 30, 10, 2**31 - 1, 2),
 }
@@ -103,12 +103,26 @@ def test_how_many_parts_x_has(module):
         assert torch.equal(prepared.double().sum(1)[:, :41], torch.nn.functional.pad(x, (0, 1), value=1).double())
 
 
-def test_what_it_refuses(module):
+def test_float64_is_refused(module):
     name = module.__name__.rpartition(".")[2]
     with pytest.raises(TypeError, match=f"^{name} computes in float32, and x is torch.float64$"):
         equivalence.run(module, problem().to(dtype=torch.float64))
-    with pytest.raises(ValueError, match=f"^{name} has room for 128 classes, and there are 129$"):
-        equivalence.run(module, problem(classes=129))
+
+
+@pytest.mark.parametrize(
+    ("rows", "features", "classes", "words"),
+    [
+        (2**24 + 1, 3, 2, "batch_size=16777217, features=3, classes=2"),
+        (1, 2**23, 2, "batch_size=1, features=8388608, classes=2"),
+        (70, 3, 65, "batch_size=70, features=3, classes=65"),
+    ],
+)
+def test_what_is_too_large_is_refused(module, rows, features, classes, words):
+    name = module.__name__.rpartition(".")[2]
+    x = torch.zeros(1).expand(rows, 1, -(-(features + 1) // 128) * 128)  # no memory is behind it
+    weight, bias = torch.zeros(1).expand(features, classes), torch.zeros(classes)
+    with pytest.raises(ValueError, match=f"^{name}: {words}; at most 16777216, 8388607 and 64$"):
+        module.train(x, torch.zeros(1).expand(rows), weight, bias, 2**31 - 1, 0.5, 1)
 
 
 # --- as a tensor core might compute ---------------------------------------------------------------------------
