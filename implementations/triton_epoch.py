@@ -57,7 +57,7 @@ def step(x, y, weight, grads, start, rows, features, classes, lr,
         tl.store(place, tl.load(place) - lr * weight_grad)
 
 
-@triton.jit(do_not_specialize=["n", "batch", "epochs"])  # or the first batch, and one row, would be compiled
+@triton.jit(do_not_specialize=["n", "batch", "epochs"])  # one kernel for all values, 1 and multiples of 16 too
 def training(x, y, weight, grads, n, features, classes, batch, lr, epochs,
              PARTS: tl.constexpr, TILES: tl.constexpr, WIDTH: tl.constexpr):  # fmt: skip
     for _ in range(epochs):

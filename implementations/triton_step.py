@@ -37,7 +37,7 @@ def product(x, values):
     return tl.dot(x, high, tl.dot(x, middle, tl.dot(x, low)))
 
 
-@triton.jit(do_not_specialize=["start", "rows"])  # or the first batch, and one row, would be compiled for themselves
+@triton.jit(do_not_specialize=["start", "rows"])  # one kernel for all values, 1 and multiples of 16 too
 def step(x, y, weight, grads, start, rows, features, classes, lr,
          PARTS: tl.constexpr, TILES: tl.constexpr, WIDTH: tl.constexpr):  # fmt: skip
     row, column, label = tl.arange(0, ROWS), tl.arange(0, FEATURES), tl.arange(0, WIDTH)
