@@ -77,8 +77,8 @@ def prepare(x, y, batch_size):
 
 def train(x, y, weight, bias, batch_size, lr, epochs):
     (n, parts, wide), (features, classes), batch_size = x.shape, weight.shape, min(batch_size, len(x))
-    if batch_size > 2**24 or wide > 2**23 or classes > 64:
-        raise ValueError(f"triton_step: {batch_size=}, {features=}, {classes=}; at most {2**24}, {2**23 - 1} and 64")
+    if batch_size > 2**24 or wide > 2**23 or classes > 32:
+        raise ValueError(f"triton_step: {batch_size=}, {features=}, {classes=}; at most {2**24}, {2**23 - 1} and 32")
     sizes = {"PARTS": parts, "TILES": triton.cdiv(batch_size, 64), "WIDTH": max(16, triton.next_power_of_2(classes))}
     weight = torch.constant_pad_nd(torch.vstack([weight, bias]), (0, sizes["WIDTH"] - classes, 0, wide - features - 1))
     grads = weight.new_empty(sizes["TILES"] * 64, sizes["WIDTH"])

@@ -20,19 +20,8 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("part", ["triton_step", "triton_epoch", "tensor_cores"])
-def test_in_the_interpreter(part):
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        part,
-        "tests/triton_interpreted.py",
-    ]
+def test_in_the_interpreter():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/triton_interpreted.py"]
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -53,6 +42,7 @@ def test_both_files_take_the_same_step():
     assert step["prepare"] == epoch["prepare"].replace("triton_epoch", "triton_step")
 
 
+SHARED_OF_AN_H100 = 227 * 1024
 KERNELS = {"triton_step": "step", "triton_epoch": "training"}
 TYPES = {"x": "*bf16", "y": "*i64", "weight": "*fp32", "grads": "*fp32", "lr": "fp32"}  # the others are int32
 ALIGNED = ["x", "y", "weight", "grads", "features"]
@@ -90,24 +80,27 @@ def used(kernel, folder):
     }
 
 
-@pytest.mark.parametrize(
-    "sizes",
-    [(1, 1, 16), (3, 1, 16), (1, 32, 16), (3, 32, 16), (1, 1, 32)],
-    ids="{0[0]} parts, {0[1]} tiles, {0[2]} wide".format,
-)
+@pytest.mark.parametrize("tiles", [1, 32])
 @pytest.mark.parametrize("name", KERNELS)
-def test_compiled_for_an_h100_nothing_spills(compiled, name, sizes, tmp_path):
-    kernel = compiled(name, **dict(zip(("PARTS", "TILES", "WIDTH"), sizes, strict=True)))
+def test_compiled_for_an_h100_it_keeps_in_registers(compiled, name, tiles, tmp_path):
+    """What MNIST takes: pixels k / 256, 10 classes, batches of 64 and of 2000 rows."""
+    kernel = compiled(name, PARTS=1, TILES=tiles, WIDTH=16)
     found = used(kernel, tmp_path)
-    print(found)
     assert found["STACK"] == found["LOCAL"] == 0
-    assert found["SHARED"] <= 227 * 1024
-    assert "wgmma" in kernel.asm["ptx"]
-    assert kernel.asm["ptx"].count("tf32") == 0
+    assert found["SHARED"] <= SHARED_OF_AN_H100
+    assert "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16" in kernel.asm["ptx"]
+    assert "tf32" not in kernel.asm["ptx"]
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_as_many_classes_as_are_accepted_fit(compiled, name, tmp_path):
-    found = used(compiled(name, PARTS=3, TILES=2, WIDTH=64), tmp_path)
-    print(found)
-    assert found["SHARED"] <= 227 * 1024
+def test_the_most_classes_and_parts_fit(compiled, name, tmp_path):
+    assert used(compiled(name, PARTS=3, TILES=2, WIDTH=32), tmp_path)["SHARED"] <= SHARED_OF_AN_H100
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_sums_of_tiles_are_taken_outside_of_the_tensor_cores(compiled, name):
+    """The compiler may put an addition into the product before it; three products in a row leave it no room."""
+    text = compiled(name, PARTS=1, TILES=2, WIDTH=16).asm["ttgir"]
+    carried = re.findall(r"warp_group_dot [^,]*, [^,]*, %(\w+)", text)
+    assert len(carried) == 6
+    assert not [value for value in carried if value.startswith("arg")]
