@@ -44,7 +44,7 @@ def step(x, y, weight, grads, start, rows, features, classes, lr,
         odds = tl.exp(logits - tl.max(logits, 1)[:, None])
         yb = tl.load(y + start + top + row, mask=inside, other=0)
         grad = odds / tl.sum(odds, 1)[:, None] - (label == yb[:, None]).to(tl.float32)
-        tl.store(grads + top * WIDTH + row[:, None] * WIDTH + label, tl.where(inside[:, None], grad / rows, 0.0))
+        tl.store(grads + top * WIDTH + row[:, None] * WIDTH + label, grad / rows)
     tl.debug_barrier()
     for left in range(0, features, FEATURES):
         weight_grad = tl.zeros((FEATURES, WIDTH), tl.float32)
