@@ -1,0 +1,87 @@
+"""Triton: a whole training, batch after batch, is one kernel.
+
+The loop over the batches moves into the kernel, so the GPU is asked once. What remains of the end of a kernel is a
+barrier: all weights must be written before a thread reads them for the next batch.
+
+A step is what it is in triton_step. For 64 rows after the other: their logits, summed over tiles of features; the
+softmax; the gradient of the logits. Then for one tile of features after the other: the gradient of its weights, summed
+over all rows before they change, once. The bias is the weight of one more pixel, which is 1 in every row. Products are
+exact: a float32 of 24 bits is three numbers of 8 bits (bf16), which tensor cores multiply without loss.
+
+Compare with `triton_step`: the loop is inside the kernel, with a barrier between two steps.
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+DEVICES = ("cuda",)
+REQUIRES = ("triton",)
+ROWS, FEATURES = tl.constexpr(64), tl.constexpr(128)  # of a tile
+
+
+@triton.jit
+def product(x, values):
+    """x, which is bf16, times values, which are float32: the sum of three exact products."""
+    high = values.to(x.dtype)
+    middle = (values - high).to(x.dtype)
+    low = (values - high - middle).to(x.dtype)
+    return tl.dot(x, high, tl.dot(x, middle, tl.dot(x, low)))
+
+
+@triton.jit
+def step(x, y, weight, grads, start, rows, features, classes, lr,
+         PARTS: tl.constexpr, TILES: tl.constexpr, WIDTH: tl.constexpr):  # fmt: skip
+    row, column, label = tl.arange(0, ROWS), tl.arange(0, FEATURES), tl.arange(0, WIDTH)
+    stride = PARTS * features.to(tl.int64)  # x may be larger than 32 bits can count; a tile is not
+    for top in range(0, TILES * ROWS, ROWS):
+        inside, logits = top + row < rows, tl.where(label < classes, tl.zeros((ROWS, WIDTH), tl.float32), float("-inf"))
+        for left in range(0, features, FEATURES):
+            values = tl.load(weight + left * WIDTH + column[:, None] * WIDTH + label)
+            for part in tl.static_range(PARTS):
+                xb = x + (start + top) * stride + part * features + left + row[:, None] * (PARTS * features) + column
+                logits += product(tl.load(xb, mask=inside[:, None], other=0.0), values)
+        odds = tl.exp(logits - tl.max(logits, 1)[:, None])
+        yb = tl.load(y + start + top + row, mask=inside, other=0)
+        grad = odds / tl.sum(odds, 1)[:, None] - (label == yb[:, None]).to(tl.float32)
+        tl.store(grads + top * WIDTH + row[:, None] * WIDTH + label, grad / rows)
+    tl.debug_barrier()
+    for left in range(0, features, FEATURES):
+        weight_grad = tl.zeros((FEATURES, WIDTH), tl.float32)
+        for top in range(0, TILES * ROWS, ROWS):
+            grad = tl.load(grads + top * WIDTH + row[:, None] * WIDTH + label)
+            for part in tl.static_range(PARTS):
+                xb = x + (start + top) * stride + part * features + left + row * (PARTS * features) + column[:, None]
+                weight_grad += product(tl.load(xb, mask=top + row < rows, other=0.0), grad)
+        place = weight + left * WIDTH + column[:, None] * WIDTH + label
+        tl.store(place, tl.load(place) - lr * weight_grad)
+
+
+@triton.jit(do_not_specialize=["n", "batch", "epochs"])  # one kernel for all values, 1 and multiples of 16 too
+def training(x, y, weight, grads, n, features, classes, batch, lr, epochs,
+             PARTS: tl.constexpr, TILES: tl.constexpr, WIDTH: tl.constexpr):  # fmt: skip
+    for _ in range(epochs):
+        for start in range(0, n.to(tl.int64), batch):
+            step(x, y, weight, grads, start, tl.minimum(batch, n - start), features, classes, lr, PARTS, TILES, WIDTH)
+            tl.debug_barrier()  # the next step begins with these weights, and writes over the gradients
+
+
+def prepare(x, y, batch_size):
+    if x.dtype != torch.float32:
+        raise TypeError(f"triton_epoch computes in float32, and x is {x.dtype}")
+    x = torch.constant_pad_nd(torch.constant_pad_nd(x, (0, 1), 1), (0, -(x.shape[1] + 1) % FEATURES.value))
+    high = x.bfloat16()
+    middle = (x - high).bfloat16()
+    x = torch.stack([part for part in ((x - high - middle).bfloat16(), middle, high) if part.any()], 1)
+    return x if x.is_cuda else x.float(), y.contiguous()  # the interpreter, on a CPU, cannot multiply bf16
+
+
+def train(x, y, weight, bias, batch_size, lr, epochs):
+    (n, parts, wide), (features, classes), batch_size = x.shape, weight.shape, min(batch_size, len(x))
+    if batch_size > 2**24 or wide > 2**23 or classes > 32:
+        raise ValueError(f"triton_epoch: {batch_size=}, {features=}, {classes=}; at most {2**24}, {2**23 - 1} and 32")
+    sizes = {"PARTS": parts, "TILES": triton.cdiv(batch_size, 64), "WIDTH": max(16, triton.next_power_of_2(classes))}
+    weight = torch.constant_pad_nd(torch.vstack([weight, bias]), (0, sizes["WIDTH"] - classes, 0, wide - features - 1))
+    grads = weight.new_empty(sizes["TILES"] * 64, sizes["WIDTH"])
+    training[(1,)](x, y, weight, grads, n, wide, classes, batch_size, float(lr), epochs, **sizes)
+    return weight[:features, :classes], weight[features, :classes]
