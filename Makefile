@@ -18,10 +18,17 @@ test: .venv/installed
 
 GPU_COLUMNS = 'ms/epoch,x floor,x baseline,99 % interval,verdict,kernels/epoch,first call,error,lines'
 
+GPU_NEEDS = torch numpy pytest pytest_benchmark tabulate sklearn tqdm threadpoolctl cpuinfo
+
 gpu-results:
+	@$(PYTHON) -c 'import sys; from importlib.util import find_spec; \
+		gone = [name for name in "$(GPU_NEEDS)".split() if not find_spec(name)]; \
+		sys.exit(f"error: $(PYTHON) lacks {gone}; name another: make gpu-results PYTHON=..." if gone else 0)'
+	@rm -f results/run-cuda.json
 	$(PYTHON) -m pytest benchmarks --benchmark-only --device cuda --budget 100 --columns $(GPU_COLUMNS) \
-		--benchmark-json results/cuda.json; \
-	status=$$?; [ $$status -gt 1 ] || $(PYTHON) -m benchmarks.report results/cuda.json --columns $(GPU_COLUMNS); \
+		--benchmark-json results/run-cuda.json; status=$$?; \
+	[ ! -e results/run-cuda.json ] || { mv results/run-cuda.json results/cuda.json && \
+		$(PYTHON) -m benchmarks.report results/cuda.json --columns $(GPU_COLUMNS); } || status=$$?; \
 	exit $$status
 
 .venv/installed: pyproject.toml

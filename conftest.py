@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import tempfile
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,8 @@ import pytest
 
 import implementations
 from benchmarks import processes, saved, table, verdict
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or torch's profiler prints lines of its own
 
 FULL_SECONDS = 180
 QUICK_SECONDS = 20
@@ -93,9 +94,13 @@ def checked_settings(option):
     baselines = ["torch_nn", "parent", *implementations.names()]
     if option.baseline not in baselines:
         raise pytest.UsageError(f"--baseline {option.baseline}: expected one of {', '.join(baselines)}")
+    devices = checked_devices(option.device)
+    runs_on = implementations.devices(option.baseline) if option.baseline in baselines[2:] else devices
+    if not set(devices) & set(runs_on):
+        raise pytest.UsageError(f"--baseline {option.baseline}: it runs on {', '.join(runs_on)} only, the rows do not")
     return Settings(
         dataset=option.dataset,
-        devices=checked_devices(option.device),
+        devices=devices,
         batch_sizes=integers("batch_size"),
         rows=integers("rows") or (QUICK_ROWS if option.quick else None,),
         epochs=integer("epochs"),
@@ -177,6 +182,9 @@ def check_writable(path):
 def pytest_collection_finish(session):
     """Loads the data and solves the problem once there are rows to run, so that a bad option ends the run here."""
     rows = [item for item in session.items if "suite" in item.fixturenames]
+    left_out = session.config.pluginmanager.get_plugin("terminalreporter").stats.get("deselected", [])
+    if not session.items and any("suite" in item.fixturenames for item in left_out):
+        say_what_is_not_run(session.config)
     if rows and not session.config.option.collectonly and not is_split(session.config):
         session.config.suite = made_suite(session.config, [item.callspec.params for item in rows])
 
@@ -191,13 +199,20 @@ def made_suite(config, rows):
     try:
         data = datasets.load(settings.dataset)
         say(table.wrapped(f"dataset {data.name}: {data.origin}"))
-        if config.option.device == "auto" and "cuda" not in settings.devices:
-            only = ", ".join(name for name in implementations.names() if implementations.devices(name) == ("cuda",))
-            say(f"device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them {only}")
+        say_what_is_not_run(config)
         sizes = dict.fromkeys((row["rows"], row["batch_size"]) for row in rows)
         return Suite(settings, data, sizes, len(rows))
     except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def say_what_is_not_run(config):
+    """One line on a machine without a GPU, unless the CPU was asked for."""
+    if config.option.device == "auto" and "cuda" not in config.settings.devices:
+        only = ", ".join(name for name in implementations.names() if implementations.devices(name) == ("cuda",))
+        config.get_terminal_writer().line(
+            f"device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them {only}"
+        )
 
 
 def is_split(config):
@@ -272,22 +287,30 @@ def finished_run(config):
     return config.run
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_sessionfinish")
-def count_steps(session, exitstatus):
-    """Counts what steps consist of, when all rows are timed and before they are saved, unless the run was stopped."""
-    suite = getattr(session.config, "suite", None)
-    if suite and exitstatus != pytest.ExitCode.INTERRUPTED:
-        with suppress(KeyboardInterrupt):
-            suite.count(session.config.run.rows)
-    return (yield)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session, exitstatus):
+    """Counts what steps consist of, when all rows are timed and before pytest-benchmark saves them.
 
-
-def pytest_sessionfinish(session):
-    """Saves one of several processes that has no row with a time: pytest-benchmark then saves nothing."""
+    Then saves one of several processes that has no row with a time: pytest-benchmark saves nothing of it.
+    """
     config = session.config
+    if getattr(config, "suite", None) and exitstatus != pytest.ExitCode.INTERRUPTED:
+        count_steps(session)
+    yield
     if config.settings.part is not None and not config.run.rows:
         content = {"benchmarks": []} | saved.beside_the_rows(finished_run(config))
         Path(config.option.benchmark_json).write_text(json.dumps(content), encoding="utf-8")
+
+
+def count_steps(session):
+    """Adds counts to the rows that are timed; whatever happens meanwhile, they are saved as they are by then."""
+    try:
+        session.config.suite.count(session.config.run.rows)
+    except BaseException as raised:
+        word = " ".join([type(raised).__name__, *str(raised).split()])
+        session.config.get_terminal_writer().line(f"\nnot all steps were counted: {word}")
+        if isinstance(raised, KeyboardInterrupt):
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
 
 
 def pytest_terminal_summary(terminalreporter, config):

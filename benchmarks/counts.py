@@ -29,6 +29,21 @@ class Counts(NamedTuple):
     calls: float
 
 
+def counted(trainer, problem):
+    """What is saved of a trainer's counts; None where there is nothing to count, or where it raises: it is timed."""
+    try:
+        found = counts(trainer, problem) or (None, None, None), kernels(trainer, problem)
+    except (Exception, SystemExit):
+        found = (None, None, None), None
+    (operations, size, calls), launched = found
+    return {
+        "operations_per_step": operations,
+        "bytes_per_step": size,
+        "calls_per_step": calls,
+        "kernels_per_epoch": launched,
+    }
+
+
 def counts(trainer, problem):
     """The Counts of a trainer, a module with `train` and maybe `prepare`, that has run before.
 
@@ -36,12 +51,12 @@ def counts(trainer, problem):
     """
     if len(problem.x) < MORE * problem.batch_size:
         return None
-    few, more = (counted(trainer, problem.first_rows(n * problem.batch_size)) for n in (FEW, MORE))
+    few, more = (of_training(trainer, problem.first_rows(n * problem.batch_size)) for n in (FEW, MORE))
     per_step = Counts(*((b - a) / (MORE - FEW) / problem.epochs for a, b in zip(few, more, strict=True)))
     return per_step if per_step.operations > 0 else None
 
 
-def counted(trainer, problem):
+def of_training(trainer, problem):
     """Operations, bytes and calls of one whole training."""
     train = prepared(trainer, problem)
     return *operations_and_bytes(train), calls(train)

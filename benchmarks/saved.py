@@ -219,10 +219,14 @@ def check_row(path, row):
             raise RunError(f"{path}: a row's {field} is {value[:40]!a}; expected one line of at most {LONGEST} letters")
         if isinstance(value, NUMBER) and not abs(value) < LARGEST:
             raise RunError(f"{path}: row {row['name']} has {str(value)[:20]} as its {field}; expected a finite number")
+        if field in OPTIONAL and isinstance(value, NUMBER) and value < 0:
+            raise RunError(f"{path}: row {row['name']} has {value} as its {field}; expected at least 0")
     if min(row["epochs"], row["steps"], row["rows"], row["batch_size"]) < 1:
         raise RunError(f"{path}: row {row['name']} has no epochs, steps, rows or batches")
     if not row["floor_seconds"] > 1 / LARGEST:
         raise RunError(f"{path}: row {row['name']} has a floor of {row['floor_seconds']} seconds, expected more than 0")
+    if (row.get("hand_off_seconds") or 0) * row["steps"] > row["floor_seconds"]:
+        raise RunError(f"{path}: row {row['name']} has a floor below the hand-offs of its steps")
     check_pairs(path, row)
 
 

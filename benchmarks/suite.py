@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 import implementations
 from benchmarks import pairing, saved, verdict
 from benchmarks.conditions import Conditions
-from benchmarks.counts import counts, kernels
+from benchmarks.counts import counted
 from benchmarks.floor import floor
 from reference import equivalence, torch_nn
 from reference.datasets import CLASSES
@@ -111,10 +111,20 @@ class Suite:
 
     def count(self, rows):
         """Adds to timed rows what their steps consist of, and those of their baselines."""
+        problems = {(len(case.problem.x), case.problem.batch_size): case.problem for case in self.timed_cases.values()}
+
+        @functools.lru_cache(maxsize=1)
+        def problem_on(device, *size):
+            return problems[size].to(device)
+
+        @functools.cache
+        def counts(name, *place):
+            return counted(module(name), problem_on(*place))
+
         for row in rows:
-            contest = self.on(row["device"], row["rows"], row["batch_size"])
-            row.update(contest.counts(row["name"]))
-            row.update({f"baseline_{field}": value for field, value in contest.counts(row["baseline"]).items()})
+            place = row["device"], row["rows"], row["batch_size"]
+            row.update(counts(row["name"], *place))
+            row.update({f"baseline_{field}": value for field, value in counts(row["baseline"], *place).items()})
 
     def random(self, name):
         """What shuffles the order of this row's pairs: the same in every run, another one in each process of a run."""
@@ -222,12 +232,12 @@ class Contest:
         }
 
     def start(self, shift=0):
-        """Weight and bias to train from, with shift / 1024 added to every bias.
+        """Weight and bias to train from, with shift / 1024 added to every bias, and a part of that to every weight.
 
         Softmax does not see what all classes share, so the update is the same; but every timed run starts from
         other numbers, and an answer that was kept from an earlier run fits none of them.
         """
-        return self.problem.weight, self.problem.bias + shift / 1024
+        return self.problem.weight + shift / 2**14, self.problem.bias + shift / 2**10
 
     def seconds_of_a_pair(self, own, baseline):
         """How long a pair takes with all that is around it; a warm-up, too, as nobody sees its times."""
@@ -256,21 +266,6 @@ class Contest:
             return verdict.is_clear(logs, looks[0], suite.row_count, settings.margin)
 
         return [pairing.balanced_order(count, shuffle) for count in looks], enough
-
-    @functools.cache  # noqa: B019 - as long as the contest
-    def counts(self, name):
-        """What is saved of the counts of a trainer; None for each where there is nothing to count, or it raises."""
-        try:
-            found = counts(module(name), self.problem) or (None, None, None), kernels(module(name), self.problem)
-        except (Exception, SystemExit):  # it has been timed all the same
-            found = (None, None, None), None
-        (operations, size, calls), launched = found
-        return {
-            "operations_per_step": operations,
-            "bytes_per_step": size,
-            "calls_per_step": calls,
-            "kernels_per_epoch": launched,
-        }
 
     def lacks(self, name):
         """What an implementation needs and does not find on this device, in words; "" if it can run."""
@@ -326,7 +321,7 @@ class Contest:
     def checked(self, result, changed, start):
         """The error of an answer to the timed problem from this start, in float32 noise. Raises Wrong."""
         given = self.problem._replace(weight=start[0], bias=start[1])
-        case = self.timed_case._replace(problem=self.timed_case.problem._replace(bias=start[1]))
+        case = self.timed_case._replace(problem=self.timed_case.problem._replace(weight=start[0], bias=start[1]))
         complaint, error = equivalence.answer(case, result, given, changed)
         if complaint:
             raise Wrong(f"the timed problem: {complaint}")

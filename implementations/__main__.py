@@ -72,7 +72,8 @@ def watch(name, dataset, device, epochs):
     from reference.problem import Problem, initial_parameters
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise Refusal("--device cuda: torch sees no CUDA device here; use --device cpu")
+        instead = "use --device cpu" if "cpu" in implementations.devices(name) else f"{name} runs nowhere else"
+        raise Refusal(f"--device cuda: torch sees no CUDA device here; {instead}")
     if device == "cuda" and (lacks := implementations.too_old(name, torch.cuda.get_device_capability())):
         raise Refusal(f"{name} {lacks}")
     try:
@@ -103,14 +104,18 @@ def ready(name, x, y, batch_size):
     return module.train, module.prepare(x, y, batch_size) if hasattr(module, "prepare") else (x, y)
 
 
-def check(name, device):
-    """Raises Refusal unless there is such an implementation, and it can run here on that device."""
+def check_name(name):
+    """Raises Refusal unless there is such an implementation."""
     if name.startswith("mistakes."):
         raise Refusal(
             f"{name} is wrong on purpose: python -m implementations.mistakes {name.removeprefix('mistakes.')}"
         )
     if name not in implementations.names():
         raise Refusal(f"no implementation {name!r}; there are {', '.join(implementations.names())}")
+
+
+def check(name, device):
+    """Raises Refusal unless the implementation can run here on that device."""
     if device not in implementations.devices(name):
         runs_on = implementations.devices(name)
         raise Refusal(f"{name} runs on {', '.join(runs_on)} only, not on {device}; use --device {runs_on[0]}")
@@ -142,10 +147,11 @@ def main():
                 raise Refusal("--diff needs a name")
             print(listing())
             return
-        check(name, arguments.device)
+        check_name(name)
         if arguments.diff:
             print(printed_difference(name))
             return
+        check(name, arguments.device)
         watch(name, arguments.dataset, arguments.device, arguments.epochs)
     except Refusal as refusal:
         sys.exit(f"error: {refusal}")

@@ -48,6 +48,11 @@ def test_the_diff_shows_what_changed_and_in_colour_if_asked():
     assert [re.sub("\033\\[\\d+m", "", line) for line in painted] == plain
 
 
+def test_a_diff_needs_no_device():
+    assert command.difference("graph_epoch", colour=False)[:2] == ["--- graph_step.py", "+++ graph_epoch.py"]
+    assert run("graph_epoch", "--diff").returncode == 0
+
+
 def test_training_prints_loss_and_accuracy_on_the_way(dataset):
     done = run("autograd_inplace", "--epochs", "3", "--dataset", dataset)
     assert done.returncode == 0
@@ -72,6 +77,11 @@ def test_epoch_by_epoch_ends_where_all_at_once_does(dataset, capsys):
         (("nobody",), "error: no implementation 'nobody'; there are autograd_arange, "),
         (("numpy_loop", "--device", "cuda"), "error: numpy_loop runs on cpu only, not on cuda; use --device cpu"),
         (("graph_epoch",), "error: graph_epoch runs on cuda only, not on cpu; use --device cuda"),
+        pytest.param(
+            ("graph_epoch", "--device", "cuda"),
+            "error: --device cuda: torch sees no CUDA device here; graph_epoch runs nowhere else",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
         (("autograd_inplace", "--diff"), "error: autograd_inplace has no parent to differ from"),
         (("--diff",), "error: --diff needs a name"),
         (("manual_inplace", "--dataset", "gone.npz"), "error: gone.npz: no such file"),

@@ -70,6 +70,12 @@ MISTAKES = {
     "a single NaN in the bias": (MANUAL, "return weight, bias", "bias[0] = math.nan\n    return weight, bias"),
     "infinite": (AUTOGRAD, "weight.detach(), bias", "weight.detach() / 0, bias"),
     "gradient clipped": (MANUAL, "weight -= xb.T @ grad", "weight -= (xb.T @ grad).clamp(-0.01, 0.01)"),
+    "maximum subtracted only above 0": (
+        MANUAL,
+        "grad = torch.softmax(xb @ weight + bias, dim=1)",
+        "z = xb @ weight + bias\n            grad = (z - z.amax(1, keepdim=True).clamp(min=0)).exp()\n"
+        "            grad /= grad.sum(1, keepdim=True)",
+    ),
     "numbers of threads changed": (MANUAL, LOOP, "    torch.set_num_threads(torch.get_num_threads() + 1)\n" + LOOP),
     "random state used": (MANUAL, LOOP, "    torch.rand(1)\n" + LOOP),
     "gradient mode left off": (MANUAL, LOOP, "    torch.set_grad_enabled(False)\n" + LOOP),
@@ -309,7 +315,7 @@ def test_a_result_that_a_later_call_changes_is_rejected(cases):
         return kept
 
     complaint = equivalence.complaint(SimpleNamespace(train=train), cases)
-    assert complaint.startswith("new values in the same tensors: the second call changed what the first had returned")
+    assert complaint.startswith("called again: the second call changed what the first had returned")
 
 
 def test_a_wrong_trainer_that_raises_when_called_again_stays_wrong(cases):
@@ -350,3 +356,36 @@ def test_the_precision_of_products_is_set_back_as_it_was(way, before):
         assert torch.backends.cuda.matmul.allow_tf32 == (before == "high")
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+def remembering(train):
+    """A trainer with this `train`, whose first argument is a dict that `prepare` makes."""
+    return SimpleNamespace(prepare=lambda x, y, batch_size: ({}, x, y), train=train)
+
+
+def test_an_answer_that_is_kept_with_what_was_prepared_is_rejected(cases):
+    def train(kept, x, y, weight, bias, *rest):
+        if not kept:
+            trained, trained_bias = torch_nn.train(x, y, weight, bias, *rest)
+            kept.update(weight=trained, change=trained_bias - bias)
+        return kept["weight"].clone(), bias + kept["change"]
+
+    assert equivalence.complaint(remembering(train), cases).startswith("called again: the update is off by")
+
+
+def test_a_result_in_memory_that_is_kept_with_what_was_prepared_is_rejected(cases):
+    def train(kept, x, y, weight, bias, *rest):
+        trained, trained_bias = torch_nn.train(x, y, weight, bias, *rest)
+        own = kept.setdefault("weight", trained)
+        return own.copy_(trained).view_as(own), trained_bias
+
+    complaint = equivalence.complaint(remembering(train), cases)
+    assert complaint.startswith("called again: the second call changed what the first had returned")
+
+
+def test_what_can_be_used_only_once_is_rejected(cases):
+    once = SimpleNamespace(
+        prepare=lambda x, y, batch_size: (iter([(x, y)]),),
+        train=lambda rows, *rest: torch_nn.train(*next(rows), *rest),
+    )
+    assert equivalence.complaint(once, cases).startswith("called again: raised StopIteration")

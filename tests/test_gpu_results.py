@@ -85,6 +85,22 @@ def test_without_a_gpu_a_run_names_the_rows_that_are_not_run(checkout):
     assert {"graph_step", "graph_epoch"} <= set(only) == set(re.split("with them ", line)[1].split(", "))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_no_row_of_one_is_found_and_why_is_said(checkout):
+    done = ended(
+        checkout, sys.executable, "-m", "pytest", "benchmarks", "--benchmark-only", "-k", "graph_step or triton"
+    )
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "device cpu: torch sees no CUDA device here; not run: all rows on cuda" in done.stdout
+
+
+def test_a_python_without_the_packages_is_told_which(checkout):
+    done = ended(checkout, "make", "gpu-results", f"PYTHON={sys.executable} -S")
+    assert done.returncode != 0
+    assert re.search(r"^error: .* lacks \['torch', .*make gpu-results PYTHON=", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("found", "lacks"),
     [((8, 9), "needs compute capability 9.0 or higher; this GPU has 8.9"), ((9, 0), ""), ((10, 3), "")],

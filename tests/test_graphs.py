@@ -1,7 +1,7 @@
 """The rows that are recorded as CUDA graphs, on a CPU: a stand-in records torch operations and replays them."""
 
 from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -68,13 +68,22 @@ def graphs(monkeypatch):
         with Tape(graph.operations):
             yield
 
-    stream = SimpleNamespace(wait_stream=lambda other: None)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", graph)
     monkeypatch.setattr(torch.cuda, "graph", capture)
-    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: Stream("side", []))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: Stream("current", []))
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
     return made
+
+
+class Stream(NamedTuple):
+    """Stands in for torch.cuda.Stream; notes who waited for whom."""
+
+    name: str
+    log: list
+
+    def wait_stream(self, other):
+        self.log.append(f"{self.name} waits for {other.name}")
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +137,29 @@ def test_later_trainings_record_nothing_and_may_start_elsewhere_with_another_lea
     result = module.train(*given, *other[2:])
     assert len(graphs) == recorded
     assert equivalence.error(equivalence.solved("other parameters", other), result) < equivalence.LIMIT
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_step_runs_once_on_a_stream_of_its_own_before_it_is_recorded(name, graphs, monkeypatch):
+    log = []
+
+    @contextmanager
+    def noted(word):
+        log.append(f"{word} begins")
+        yield
+        log.append(f"{word} ends")
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: Stream("side", log))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: Stream("current", log))
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: noted(stream.name))
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph: noted("recording"))
+    implementations.load(name).graph_of(log.append, "the step")
+    assert log == [
+        "side waits for current",
+        *("side begins", "the step", "side ends"),
+        "current waits for side",
+        *("recording begins", "the step", "recording ends"),
+    ]
 
 
 @pytest.mark.skipif(bool(implementations.missing("compile_reduce_overhead")), reason="no C++ compiler")

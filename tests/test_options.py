@@ -126,3 +126,9 @@ def test_a_folder_is_no_place_for_a_run(tmp_path):
 def test_a_folder_for_results_is_made(tmp_path):
     conftest.check_writable(tmp_path / "results" / "run.json")
     assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_a_baseline_that_runs_nowhere_here_is_refused():
+    with pytest.raises(pytest.UsageError, match="--baseline graph_step: it runs on cuda only, the rows do not"):
+        settings(baseline="graph_step")
+    assert settings(baseline="numpy_loop").baseline == "numpy_loop"

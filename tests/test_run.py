@@ -42,9 +42,9 @@ NEW_FILES = {
     "remembers": RIGHT.replace(
         TRAIN,
         "import pickle\n\nSEEN = {}\n\n\ndef train(*given):\n    key = pickle.dumps([getattr(t, 'tolist', lambda: t)() "
-        "for t in (given[0], given[1], given[2], *given[4:])])\n"
-        "    if key not in SEEN:\n        SEEN[key] = solve(*given)\n    return SEEN[key]\n\n\n"
-        + TRAIN.replace("train", "solve"),
+        "for t in (given[0], given[1], *given[4:])])\n"
+        "    if key not in SEEN or len(given[0]) < 400:\n        SEEN[key] = solve(*given)\n"
+        "    return SEEN[key]\n\n\n" + TRAIN.replace("train", "solve"),
     ),
     "wrong_shape": RIGHT.replace("return weight, bias", "return weight.T, bias"),
     "wrong_device": RIGHT.replace("return weight, bias", "return weight.to('meta'), bias"),
@@ -120,6 +120,21 @@ def test_a_new_file_has_its_row_without_any_other_edit(mixed):
         "with_prepare",
         "draws_when_imported",
     }
+
+
+def test_steps_are_counted_and_a_count_that_fails_costs_no_row(project):
+    raises = RIGHT.replace(
+        TRAIN, "import sys\n\n\n" + TRAIN + "    if sys.getprofile():\n        raise OSError('seen')\n"
+    )
+    path = project / "counted.json"
+    options = ("--dataset", "own.npz", "--batch-size", "8", "--pairs", "8", "--benchmark-json", path)
+    with added(project, raises_when_counted=raises):
+        done = bench(project, "--benchmark-only", *options, "-k", "manual_inplace or raises_when_counted")
+    assert done.returncode == 0, done.stdout
+    assert "USDT" not in done.stdout + done.stderr  # what torch's profiler prints of itself
+    rows = {row["name"]: row for row in saved.load(path).rows}
+    assert rows["raises_when_counted"]["operations_per_step"] is None
+    assert rows["manual_inplace"]["operations_per_step"] > rows["manual_inplace"]["baseline_operations_per_step"] > 10
 
 
 @pytest.mark.parametrize(

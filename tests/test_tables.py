@@ -390,6 +390,11 @@ def damaged_runs():
         "looks of several processes": (changed(process=[0, 0, 1, 1, 1] * 2, first_look=10), "looks were at 10"),
         "no steps": (changed(steps=0), "has no epochs, steps, rows or batches"),
         "no floor": (changed(floor_seconds=0), "has a floor of 0 seconds"),
+        "fewer than no kernels": (
+            changed(kernels_per_epoch=-5),
+            "has -5 as its kernels_per_epoch; expected at least 0",
+        ),
+        "hand-offs beyond the floor": (changed(hand_off_seconds=1e17), "has a floor below the hand-offs of its steps"),
         "two rows of one name": (
             json.dumps(content(run(row(), row()))),
             "two rows manual_inplace on one device and problem",

@@ -106,6 +106,13 @@ def test_the_most_classes_and_parts_fit(compiled, name, tmp_path):
     assert used(compiled(name, PARTS=3, TILES=2, WIDTH=32), tmp_path)["SHARED"] <= SHARED_OF_AN_H100
 
 
+def test_nobody_passes_before_all_have_written():
+    """A missing barrier shows on a GPU only, and there now and then."""
+    sources = [implementations.source(name).count("    tl.debug_barrier()\n") for name in KERNELS]
+    epoch = implementations.source("triton_epoch").count("tl.debug_barrier()  # the next step begins")
+    assert (sources, epoch) == ([1, 1], 1)
+
+
 @pytest.mark.parametrize("name", KERNELS)
 def test_sums_of_tiles_are_taken_outside_of_the_tensor_cores(compiled, name):
     """The compiler may put an addition into the product before it; three products in a row leave it no room."""
