@@ -13,6 +13,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.pairing import clock
+from reference import equivalence
 
 FEW, MORE = 1, 9  # batches
 
@@ -58,17 +59,16 @@ def counts(trainer, problem):
 
 def of_training(trainer, problem):
     """Operations, bytes and calls of one whole training."""
-    train = prepared(trainer, problem)
+    train = warmed_up(trainer, problem)
     return *operations_and_bytes(train), calls(train)
 
 
-def prepared(trainer, problem):
+def warmed_up(trainer, problem):
     """A function that trains, called once: what is compiled or built on first use does not count."""
-    x, y, *rest = problem
-    inputs = trainer.prepare(x, y, problem.batch_size) if hasattr(trainer, "prepare") else (x, y)
+    inputs = equivalence.prepared(trainer, problem)
 
     def train():
-        return trainer.train(*inputs, *rest)
+        return trainer.train(*inputs, *problem[2:])
 
     train()
     return train
@@ -81,7 +81,7 @@ def kernels(trainer, problem):
     """
     if problem.x.device.type == "cpu":
         return None
-    train = prepared(trainer, problem)
+    train = warmed_up(trainer, problem)
     return max(events_on_gpu(train) for _ in range(2)) / problem.epochs
 
 

@@ -285,15 +285,15 @@ class Contest:
         if name not in (REFERENCE, COPY):
             if self.device not in implementations.devices(name):
                 raise NotComparable(f"does not run on {self.device}")
-            if self.lacks(name):
-                raise NotComparable(self.lacks(name))
-        x, y, weight, bias, batch_size, *rest = self.problem
+            if lacks := self.lacks(name):
+                raise NotComparable(lacks)
+        _, _, weight, bias, batch_size, *rest = self.problem
         start = self.clock()
         try:
             with equivalence.unchanged_process_state():  # JAX draws a random number when it is imported
                 trainer = module(name)
             with equivalence.unchanged_process_state() as changed:
-                inputs = trainer.prepare(x, y, batch_size) if hasattr(trainer, "prepare") else (x, y)
+                inputs = equivalence.prepared(trainer, self.problem)
                 result = trainer.train(*inputs, weight, bias, batch_size, *rest)
         except (Exception, SystemExit) as raised:
             raise Wrong(f"raised {equivalence.described(raised)}") from None

@@ -35,7 +35,7 @@ def pytest_generate_tests(metafunc):
 def test_epoch(name, device, rows, batch_size, suite, benchmark):
     benchmark.has_error = True  # until every check is passed: a wrong answer has no time
     contest = suite.on(device, rows, batch_size)
-    if contest.lacks(name):
-        pytest.skip(contest.lacks(name))
+    if lacks := contest.lacks(name):
+        pytest.skip(lacks)
     contest.measure(name, benchmark)
     benchmark.has_error = False

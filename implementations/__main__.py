@@ -68,6 +68,7 @@ def watch(name, dataset, device, epochs):
     from tqdm import tqdm
 
     from reference import datasets
+    from reference.equivalence import prepared
     from reference.naive import scores
     from reference.problem import Problem, initial_parameters
 
@@ -87,21 +88,16 @@ def watch(name, dataset, device, epochs):
     batch = problem.first_rows(problem.batch_size)
     print(f"first batch, before training: {scores(batch.x, batch.y, batch.weight, batch.bias)}")
     weight, bias = problem.weight, problem.bias
-    train, inputs = ready(name, problem.x, problem.y, problem.batch_size)
+    module = implementations.load(name)
+    inputs = prepared(module, problem)
     # no bar where nobody watches it: disable=None looks for a terminal
     for epoch in tqdm(range(1, epochs + 1), unit="epoch", leave=False, disable=None):
         begin = time.perf_counter()
-        weight, bias = train(*inputs, weight, bias, problem.batch_size, problem.lr, 1)
+        weight, bias = module.train(*inputs, weight, bias, problem.batch_size, problem.lr, 1)
         if device == "cuda":
             torch.cuda.synchronize()
         seconds = time.perf_counter() - begin
         tqdm.write(f"validation, after epoch {epoch}: {scores(*valid, weight, bias)}, trained in {seconds:.3f} s")
-
-
-def ready(name, x, y, batch_size):
-    """The `train` of an implementation, and what it takes for x and y."""
-    module = implementations.load(name)
-    return module.train, module.prepare(x, y, batch_size) if hasattr(module, "prepare") else (x, y)
 
 
 def check_name(name):
