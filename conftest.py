@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import pytest_benchmark
 
 import implementations
 from benchmarks import processes, saved, table, verdict
@@ -18,6 +19,7 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or torch's profiler prints li
 FULL_SECONDS = 180
 QUICK_SECONDS = 20
 QUICK_ROWS = 5_000
+LEAST_PYTEST_BENCHMARK = (5, 3)  # older ones fail with pytest 9 in every row
 
 
 class Settings(NamedTuple):
@@ -64,6 +66,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    check_pytest_benchmark(pytest_benchmark.__version__)
     config.settings = checked_settings(config.option)
     config.run = saved.Run([], [], [], {}, config.settings.margin)
     config.option.benchmark_quiet = True  # one table, ours
@@ -72,6 +75,15 @@ def pytest_configure(config):
         config.option.benchmark_json = str(saved.RESULTS / f"run-{now}-{os.getpid()}.json")
     if config.option.benchmark_json:
         check_writable(Path(config.option.benchmark_json))
+
+
+def check_pytest_benchmark(version):
+    """Raises pytest.UsageError if this version does not fit; pip may have kept an old one beside a new pytest."""
+    if tuple(map(int, version.split(".")[:2])) < LEAST_PYTEST_BENCHMARK:
+        least = ".".join(map(str, LEAST_PYTEST_BENCHMARK))
+        raise pytest.UsageError(
+            f"pytest-benchmark {version}: expected {least} or newer; python -m pip install 'pytest-benchmark>={least}'"
+        )
 
 
 def checked_settings(option):
@@ -184,7 +196,7 @@ def pytest_collection_finish(session):
     rows = [item for item in session.items if "suite" in item.fixturenames]
     left_out = session.config.pluginmanager.get_plugin("terminalreporter").stats.get("deselected", [])
     if not session.items and any("suite" in item.fixturenames for item in left_out):
-        say_what_is_not_run(session.config)
+        say_devices(session.config)
     if rows and not session.config.option.collectonly and not is_split(session.config):
         session.config.suite = made_suite(session.config, [item.callspec.params for item in rows])
 
@@ -199,20 +211,31 @@ def made_suite(config, rows):
     try:
         data = datasets.load(settings.dataset)
         say(table.wrapped(f"dataset {data.name}: {data.origin}"))
-        say_what_is_not_run(config)
+        say_devices(config)
         sizes = dict.fromkeys((row["rows"], row["batch_size"]) for row in rows)
         return Suite(settings, data, sizes, len(rows))
     except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def say_what_is_not_run(config):
-    """One line on a machine without a GPU, unless the CPU was asked for."""
-    if config.option.device == "auto" and "cuda" not in config.settings.devices:
+def say_devices(config):
+    """One line: which GPU it is, or what is not run without one, unless only the CPU was asked for."""
+    say = config.get_terminal_writer().line
+    if "cuda" in config.settings.devices:
+        say(table.wrapped(gpu_in_words()))
+    elif config.option.device == "auto":
         only = ", ".join(name for name in implementations.names() if implementations.devices(name) == ("cuda",))
-        config.get_terminal_writer().line(
-            f"device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them {only}"
-        )
+        say(f"device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them {only}")
+
+
+def gpu_in_words():
+    """Which GPU runs the rows, if there are others, and if it is less than a whole one."""
+    from torch import cuda
+
+    name, count = cuda.get_device_name(), cuda.device_count()
+    which = f", the first of {count}: CUDA_VISIBLE_DEVICES=1 takes the next" if count > 1 else ""
+    part = ", a part of a GPU (MIG): not to be compared with a whole one" if " MIG " in f"{name} " else ""
+    return f"device cuda: {name}{which}{part}"
 
 
 def is_split(config):
@@ -289,23 +312,36 @@ def finished_run(config):
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session, exitstatus):
-    """Counts what steps consist of, when all rows are timed and before pytest-benchmark saves them.
+    """When pytest-benchmark has saved the rows, counts what their steps consist of, and saves them once more.
 
-    Then saves one of several processes that has no row with a time: pytest-benchmark saves nothing of it.
+    A count may take the whole process with it; the times are safe by then. Also saves one of several processes that
+    has no row with a time: pytest-benchmark saves nothing of it.
     """
-    config = session.config
-    if getattr(config, "suite", None) and exitstatus != pytest.ExitCode.INTERRUPTED:
-        count_steps(session)
+    config, suite = session.config, getattr(session.config, "suite", None)
     yield
-    if config.settings.part is not None and not config.run.rows:
-        content = {"benchmarks": []} | saved.beside_the_rows(finished_run(config))
-        Path(config.option.benchmark_json).write_text(json.dumps(content), encoding="utf-8")
+    rows, path = finished_run(config).rows, config.option.benchmark_json
+    if config.settings.part is not None and not rows:
+        replace(path, {"benchmarks": []} | saved.beside_the_rows(config.run))
+    if suite and rows and exitstatus != pytest.ExitCode.INTERRUPTED:
+        count_steps(session, suite)
+        if path and Path(path).exists():
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            for benchmark, row in zip(content["benchmarks"], rows, strict=True):
+                benchmark["extra_info"] = row
+            replace(path, content)
 
 
-def count_steps(session):
+def replace(path, content):
+    """Puts a file of this content in the place of the one that is there; a moment without either there is not."""
+    beside = Path(f"{path}.part")
+    beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    os.replace(beside, path)
+
+
+def count_steps(session, suite):
     """Adds counts to the rows that are timed; whatever happens meanwhile, they are saved as they are by then."""
     try:
-        session.config.suite.count(session.config.run.rows)
+        suite.count(session.config.run.rows)
     except BaseException as raised:
         word = " ".join([type(raised).__name__, *str(raised).split()])
         session.config.get_terminal_writer().line(f"\nnot all steps were counted: {word}")

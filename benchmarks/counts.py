@@ -52,15 +52,24 @@ def counts(trainer, problem):
     """
     if len(problem.x) < MORE * problem.batch_size:
         return None
-    few, more = (of_training(trainer, problem.first_rows(n * problem.batch_size)) for n in (FEW, MORE))
-    per_step = Counts(*((b - a) / (MORE - FEW) / problem.epochs for a, b in zip(few, more, strict=True)))
+    few, more = (of_training(warmed_up(trainer, part), device(problem)) for part in few_and_more(problem))
+    per_step = Counts(*((b - a) / (MORE - FEW) for a, b in zip(few, more, strict=True)))
     return per_step if per_step.operations > 0 else None
 
 
-def of_training(trainer, problem):
+def few_and_more(problem):
+    """The problem's first batch and its first nine, one epoch of each."""
+    return [problem.first_rows(n * problem.batch_size)._replace(epochs=1) for n in (FEW, MORE)]
+
+
+def device(problem):
+    """The device type of its tensors."""
+    return problem.x.device.type
+
+
+def of_training(train, device):
     """Operations, bytes and calls of one whole training."""
-    train = warmed_up(trainer, problem)
-    return *operations_and_bytes(train), calls(train)
+    return *operations_and_bytes(train, device), calls(train)
 
 
 def warmed_up(trainer, problem):
@@ -77,29 +86,42 @@ def warmed_up(trainer, problem):
 def kernels(trainer, problem):
     """How many kernels, copies and fills an epoch runs on a GPU, also out of a graph; None on a CPU.
 
-    The higher of two counts: CUDA's profiler, from 12.6 to 13.0, may miss the first after a pause.
+    One batch, and what each of the next eight adds, tell it of all batches: watching a whole epoch takes seconds.
     """
-    if problem.x.device.type == "cpu":
+    if device(problem) == "cpu":
         return None
-    train = warmed_up(trainer, problem)
-    return max(events_on_gpu(train) for _ in range(2)) / problem.epochs
+    few, more = few_and_more(problem)
+    once, found = (kernels_of(warmed_up(trainer, part)) for part in (few, more))
+    per_step = (found - once) / max(more.steps - few.steps, 1)
+    return once + per_step * (problem.steps / problem.epochs - few.steps)
+
+
+def kernels_of(train):
+    """The higher of two counts of what a training runs on the GPU.
+
+    CUDA's profiler, from 12.6 to 13.0, may miss the first after a pause.
+    """
+    return max(events_on_gpu(train) for _ in range(2))
 
 
 def events_on_gpu(function):
     """How many kernels, copies and fills a call runs on the GPU."""
     wait = clock("cuda")  # it is read only when the GPU is idle
     wait()
-    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+    with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiled:
         function()
         wait()
     events = profiled.profiler.kineto_results.events()
     return sum(event.device_type() == DeviceType.CUDA for event in events)
 
 
-def operations_and_bytes(function):
-    """How many torch operations a call makes, and how many bytes they allocate on all devices."""
-    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
-    with profile(activities=activities, profile_memory=True) as profiled:
+def operations_and_bytes(function, device):
+    """How many torch operations a call makes, and how many bytes they allocate on all devices.
+
+    A GPU is watched only where the call uses it: on some machines watching one that rests leaves it unwatched later.
+    """
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device == "cuda")
+    with profile(activities=activities, profile_memory=True, acc_events=True) as profiled:
         function()
     operations = sum(is_operation(event) and not is_inside_operation(event) for event in profiled.events())
     # The tables of the profiler show what is left of each operation's memory; its raw events, what was asked for.

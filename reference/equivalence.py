@@ -396,6 +396,19 @@ def cores():
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 
 
+def cuda_random_states():
+    """The random state of each GPU; None where CUDA is not in use, which asking must not change."""
+    if not torch.cuda.is_initialized():
+        return None
+    return [state.tolist() for state in torch.cuda.get_rng_state_all()]
+
+
+def set_cuda_random_states(states):
+    """Sets what `cuda_random_states` returns; GPUs that came into use since then keep theirs."""
+    if states is not None:
+        torch.cuda.set_rng_state_all([torch.tensor(state, dtype=torch.uint8) for state in states])
+
+
 # What trainers share with everybody else in the process: how to read it and how to set it.
 SHARED = {
     "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
@@ -411,6 +424,7 @@ SHARED = {
         lambda: torch.get_rng_state().tolist(),
         lambda state: torch.set_rng_state(torch.tensor(state, dtype=torch.uint8)),
     ),
+    "CUDA's random state": (cuda_random_states, set_cuda_random_states),
     "NumPy's random state": (
         lambda: pickle.dumps(np.random.get_state()),
         lambda state: np.random.set_state(pickle.loads(state)),

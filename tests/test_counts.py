@@ -93,12 +93,16 @@ def test_a_cpu_runs_no_kernels():
     assert counts.kernels(torch_nn, problem()) is None
 
 
-def test_what_a_gpu_runs_is_counted_an_epoch_from_an_idle_gpu_until_it_is_idle_again(monkeypatch):
-    """A fake GPU, which runs what was launched when somebody waits for it, and a profiler that sees what it runs."""
+@pytest.fixture
+def gpu(monkeypatch):
+    """A fake GPU, which runs what was launched when somebody waits for it, and a profiler that sees what it runs.
+
+    Yields what is launched: a list to append to.
+    """
     launched, watching = [], []
 
     @contextmanager
-    def watched(activities):
+    def watched(activities, acc_events):
         assert activities == [ProfilerActivity.CUDA]
         seen = []
         watching.append(seen)
@@ -110,10 +114,49 @@ def test_what_a_gpu_runs_is_counted_an_epoch_from_an_idle_gpu_until_it_is_idle_a
             seen.extend(launched)
         launched.clear()
 
-    def train(*_):
-        launched.extend(SimpleNamespace(device_type=lambda kind=kind: kind) for kind in 6 * [CUDA] + 4 * [CPU])
-
     monkeypatch.setattr(counts, "profile", watched)
+    monkeypatch.setattr(counts, "device", lambda problem: "cuda")
     monkeypatch.setattr(torch.cuda, "synchronize", wait)
-    x = SimpleNamespace(device=torch.device("cuda"))
-    assert counts.kernels(SimpleNamespace(train=train), problem(epochs=3)._replace(x=x)) == 2
+    return launched
+
+
+def events(kernels, others=0):
+    return [SimpleNamespace(device_type=lambda kind=kind: kind) for kind in kernels * [CUDA] + others * [CPU]]
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize("batches", [1, 2, 9, 50])
+def test_what_a_gpu_runs_is_counted_an_epoch_from_an_idle_gpu_until_it_is_idle_again(gpu, batches, epochs):
+    trained = []
+
+    def once():
+        gpu.extend(events(5))
+
+    def step(x, start, batch_size):
+        trained.append(start)
+        gpu.extend(events(6, others=4))
+
+    found = counts.kernels(trainer(step, once), problem(rows=batches * 8, epochs=epochs))
+    assert found == 5 + 6 * batches
+    assert len(trained) <= 3 * (1 + 9)  # a whole epoch of MNIST, watched, takes seconds
+
+
+def test_a_kernel_of_the_whole_epoch_is_one(gpu):
+    trains = SimpleNamespace(train=lambda x, y, weight, bias, *_: gpu.extend(events(1)))
+    assert counts.kernels(trains, problem(rows=50 * 8)) == 1
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_gpu_is_watched_only_for_what_runs_on_it(device, monkeypatch):
+    watched = []
+
+    @contextmanager
+    def profile(activities, **_):
+        watched.extend(activities)
+        results = SimpleNamespace(events=lambda: [])
+        yield SimpleNamespace(events=lambda: [], profiler=SimpleNamespace(kineto_results=results))
+
+    monkeypatch.setattr(counts, "profile", profile)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    counts.operations_and_bytes(lambda: None, device)
+    assert watched == [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device == "cuda")

@@ -251,6 +251,25 @@ def test_the_process_is_set_back():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_the_random_state_of_a_gpu_is_set_back(monkeypatch):
+    states = [torch.arange(16, dtype=torch.uint8)]
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: states)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", lambda new: states.__setitem__(slice(None), new))
+    with equivalence.unchanged_process_state() as changed:
+        states[0] = states[0] + 1
+    assert changed == ["CUDA's random state"]
+    assert states[0].tolist() == list(range(16))
+
+
+@pytest.mark.skipif(torch.cuda.is_initialized(), reason="CUDA is in use")
+def test_asking_for_the_random_state_of_a_gpu_does_not_begin_to_use_it():
+    with equivalence.unchanged_process_state() as changed:
+        pass
+    assert not changed
+    assert not torch.cuda.is_initialized()
+
+
 def trainer(text):
     """manual_inplace with some lines at its beginning."""
     namespace = {}

@@ -1,5 +1,6 @@
 """The benchmark's options: what they mean, and what is refused at once."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -132,3 +133,32 @@ def test_a_baseline_that_runs_nowhere_here_is_refused():
     with pytest.raises(pytest.UsageError, match="--baseline graph_step: it runs on cuda only, the rows do not"):
         settings(baseline="graph_step")
     assert settings(baseline="numpy_loop").baseline == "numpy_loop"
+
+
+@pytest.mark.parametrize("version", ["5.3.0", "5.3.1", "5.10", "6.0.0rc1"])
+def test_a_pytest_benchmark_that_fits(version):
+    conftest.check_pytest_benchmark(version)
+
+
+def test_an_older_pytest_benchmark_is_refused_in_one_line():
+    complaint = "pytest-benchmark 5.2.3: expected 5.3 or newer; python -m pip install 'pytest-benchmark>=5.3'"
+    with pytest.raises(pytest.UsageError, match=f"^{re.escape(complaint)}$"):
+        conftest.check_pytest_benchmark("5.2.3")
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "words"),
+    [
+        ("NVIDIA T4", 1, "device cuda: NVIDIA T4"),
+        ("NVIDIA L4", 2, "device cuda: NVIDIA L4, the first of 2: CUDA_VISIBLE_DEVICES=1 takes the next"),
+        (
+            "NVIDIA H100 80GB HBM3 MIG 1g.10gb",
+            1,
+            "device cuda: NVIDIA H100 80GB HBM3 MIG 1g.10gb, a part of a GPU (MIG): not to be compared with a whole one",
+        ),
+    ],
+)
+def test_which_gpu_it_is(name, count, words, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: name)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    assert conftest.gpu_in_words() == words

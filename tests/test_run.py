@@ -79,7 +79,7 @@ def project(tmp_path_factory):
 def bench(project, *arguments, module="pytest", **environment):
     """The benchmark's process, ended: its exit status and what it printed, in 120 columns."""
     return subprocess.run(
-        [sys.executable, "-m", module, "benchmarks", *arguments],
+        [sys.executable, "-m", module, "benchmarks", "--device", "cpu", *arguments],
         cwd=project,
         capture_output=True,
         text=True,
@@ -135,6 +135,16 @@ def test_steps_are_counted_and_a_count_that_fails_costs_no_row(project):
     rows = {row["name"]: row for row in saved.load(path).rows}
     assert rows["raises_when_counted"]["operations_per_step"] is None
     assert rows["manual_inplace"]["operations_per_step"] > rows["manual_inplace"]["baseline_operations_per_step"] > 10
+
+
+def test_a_count_that_takes_the_process_with_it_costs_no_time(project):
+    dies = RIGHT.replace(TRAIN, "import os\nimport sys\n\n\n" + TRAIN + "    sys.getprofile() and os._exit(9)\n")
+    path = project / "died.json"
+    options = ("--dataset", "own.npz", "--batch-size", "8", "--pairs", "8", "--benchmark-json", path)
+    with added(project, dies_when_counted=dies):
+        done = bench(project, "--benchmark-only", *options, "-k", "manual_inplace or dies_when_counted")
+    assert done.returncode == 9
+    assert {row["name"] for row in saved.load(path).rows} == {"manual_inplace", "dies_when_counted"}
 
 
 @pytest.mark.parametrize(
