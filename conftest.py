@@ -12,7 +12,9 @@ import pytest
 import pytest_benchmark
 
 import implementations
-from benchmarks import processes, saved, table, verdict
+from benchmarks.measure import processes
+from benchmarks.runs import saved, statistics
+from benchmarks.show import table
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or torch's profiler prints lines of its own
 
@@ -57,7 +59,7 @@ def pytest_addoption(parser):
     group.addoption("--budget", help=f"seconds for all pairs together ({FULL_SECONDS}; {QUICK_SECONDS} with --quick)")
     group.addoption("--processes", default="1", help="repeat in so many fresh processes and judge by these (1)")
     group.addoption("--part", help=argparse.SUPPRESS)  # which of several processes this is
-    margin = f"{verdict.MARGIN * 100:g}"
+    margin = f"{statistics.MARGIN * 100:g}"
     group.addoption("--margin", default=margin, help=f"differences below so many percent are none ({margin})")
     group.addoption("--baseline", default="torch_nn", help="torch_nn, parent, or the name of an implementation")
     group.addoption("--torch-threads", help="threads for torch and NumPy (their own choice)")
@@ -99,7 +101,7 @@ def checked_settings(option):
 
     count = integer("processes")
     part = integer("part", least=0)
-    least = verdict.FEWEST_PAIRS if count == 1 else 2
+    least = statistics.FEWEST_PAIRS if count == 1 else 2
     pairs = None if option.pairs == "auto" else integer("pairs", least)
     if pairs and pairs % 2:
         raise pytest.UsageError(f"--pairs {pairs}: expected an even number, so that each side goes first equally often")
@@ -203,7 +205,7 @@ def pytest_collection_finish(session):
 
 def made_suite(config, rows):
     """The Suite of this run; says which data it took, and what will not run. Raises pytest.UsageError."""
-    from benchmarks.suite import Suite
+    from benchmarks.measure.suite import Suite
     from reference import datasets, equivalence
 
     settings = config.settings

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks import judging, saved, table, verdict
+from benchmarks.runs import saved, statistics, verdicts
+from benchmarks.show import table
 
 SLOWER, UNUSABLE, NOT_COMPARABLE = 1, 2, 3
 COLUMNS = ("name", "x baseline in A (99 %)", "in B (99 %)", "B / A", "98 % interval", "verdict", "")
@@ -36,7 +37,7 @@ def unlike(a, b):
     return [
         f"{field} is {of_a} in A, {of_b} in B" + ("" if len(names) == len(common) else f" for {listed(names)}")
         for (field, of_a, of_b), names in found.items()
-    ] + [f"{side} has no verdicts: {why}" for side, run in (("A", a), ("B", b)) if (why := judging.cannot_judge(run))]
+    ] + [f"{side} has no verdicts: {why}" for side, run in (("A", a), ("B", b)) if (why := verdicts.cannot_judge(run))]
 
 
 def listed(names):
@@ -60,17 +61,17 @@ def by_id(*runs):
 
 
 def changes(a, b):
-    """The verdict.Change of each row that is in both runs, by its id."""
+    """The statistics.Change of each row that is in both runs, by its id."""
     rows_a, rows_b = by_id(a, b)
     return {
-        name: verdict.Change(judging.log_ratios(rows_a[name]), judging.log_ratios(rows_b[name]))
+        name: statistics.Change(verdicts.log_ratios(rows_a[name]), verdicts.log_ratios(rows_b[name]))
         for name in sorted(rows_a.keys() & rows_b.keys())
     }
 
 
 def words(a, b, changes):
     """The word of each row that is in both runs, by its id; the same for (b, a), with faster and slower swapped."""
-    return verdict.words(changes, max(a.margin, b.margin))
+    return statistics.words(changes, max(a.margin, b.margin))
 
 
 def lines(a, b, changes, words):
@@ -91,12 +92,12 @@ def lost(a, b):
 
 def cells(name, row_a, row_b, change, word, reasons):
     """One row as text: its ratio in each run, B's over A's, and the word for it."""
-    ratios = [row and judging.ratio(row) for row in (row_a, row_b)]
-    texts = [judging.interval_text(ratio, digits=2) if ratio else "" for ratio in ratios]
+    ratios = [row and verdicts.ratio(row) for row in (row_a, row_b)]
+    texts = [verdicts.interval_text(ratio, digits=2) if ratio else "" for ratio in ratios]
     if not change:
         reason = reasons.get(name, "").partition(":")[0]
         return [name, *texts, "", "", word, f"only in {'A' if row_a else 'B'}" + (f": {reason}" if reason else "")]
-    quotient = verdict.exponential(change.interval(2 * verdict.LEVEL))
+    quotient = statistics.exponential(change.interval(2 * statistics.LEVEL))
     note = "" if row_a["source_sha256"] == row_b["source_sha256"] else "source changed"
     return [name, *texts, f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", word, note]
 

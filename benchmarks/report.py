@@ -10,7 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import layers, saved, table
+from benchmarks.runs import saved
+from benchmarks.show import layers, table
 
 
 def pages(path, columns=()):
@@ -18,13 +19,13 @@ def pages(path, columns=()):
     run = saved.load(path)
     if not table.varying(run.rows):
         return {".md": table.markdown(run, columns) + layers.markdown(run)}
-    from benchmarks import growth  # and with it SciPy, only where there is something to fit
+    from benchmarks.show import growth  # and with it SciPy, only where there is something to fit
 
     markdown = table.markdown(run, columns) + growth.markdown(run, path.with_suffix(".svg").name)
     panels = growth.panels(run)
     if not panels:
         return {".md": markdown}
-    from benchmarks import picture
+    from benchmarks.show import picture
 
     row = run.rows[0]
     title = f"{row['dataset']}, {row['device_name']}, {row['threads']} threads: the fastest writing of each family"

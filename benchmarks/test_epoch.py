@@ -3,8 +3,8 @@
 import pytest
 
 import implementations
-from benchmarks.pairing import clock
-from benchmarks.table import row_id
+from benchmarks.measure.race import clock
+from benchmarks.show.table import row_id
 
 
 def pytest_generate_tests(metafunc):

@@ -181,7 +181,7 @@ def test_other_batch_lengths_compile_nothing_new():
 THREADS = """
 import sys, time
 import implementations
-from benchmarks.suite import limit_threads
+from benchmarks.measure.suite import limit_threads
 from tests.test_compiled import small_problem
 limit_threads(1)
 name = sys.argv[1]

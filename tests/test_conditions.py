@@ -1,7 +1,8 @@
 """What else the machine did."""
 
-from benchmarks import conditions
-from benchmarks.conditions import Conditions, Counters
+from benchmarks.measure import conditions
+from benchmarks.measure.conditions import Conditions, Counters
+from benchmarks.runs import verdicts
 
 
 def test_what_others_took_is_what_this_process_did_not(monkeypatch):
@@ -20,7 +21,7 @@ def test_what_others_took_is_what_this_process_did_not(monkeypatch):
         "lowest_megahertz": 1900,
         "highest_megahertz": 2100,
     }
-    assert conditions.sentence(facts) == (
+    assert verdicts.sentence(facts) == (
         "other processes kept 0.90 cores busy, the hypervisor took 0.10, 3 involuntary switches a second, frequencies "
         "from 1900 MHz, up to 2100 MHz"
     )
@@ -32,7 +33,7 @@ def test_where_nothing_is_known_nothing_is_said(monkeypatch):
     found = Conditions()
     found.look()
     assert set(found.facts().values()) == {None}
-    assert conditions.sentence(found.facts()) == "unknown"
+    assert verdicts.sentence(found.facts()) == "unknown"
 
 
 def test_a_system_without_proc(monkeypatch):

@@ -10,7 +10,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity
 
 import implementations
-from benchmarks import counts
+from benchmarks.measure import counts
 from reference import torch_nn
 from reference.problem import Problem, initial_parameters
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks import floor, pairing
+from benchmarks.measure import floor, race
 from reference.problem import Problem, initial_parameters
 
 
@@ -42,7 +42,7 @@ def test_arithmetic_is_the_floor_where_it_takes_longer(monkeypatch):
 
 def test_the_best_of_all_calls_in_the_time_is_taken(monkeypatch):
     times = iter([1.0, 1.2, 1.3, 1.49, 1.6])
-    monkeypatch.setattr(pairing, "clock", lambda device: lambda: next(times))
+    monkeypatch.setattr(race, "clock", lambda device: lambda: next(times))
     called = []
     assert floor.best_seconds(lambda: called.append(1), "cpu") == pytest.approx(0.1)
     assert len(called) == 4

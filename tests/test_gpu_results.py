@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import implementations
-from benchmarks import saved
-from benchmarks.suite import Contest
+from benchmarks.measure.suite import Contest
+from benchmarks.runs import saved
 
 ROOT = Path(__file__).parent.parent
 # Hides what pyproject.toml asks for, and a machine that was set up for something else may not have.

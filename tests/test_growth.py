@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, picture, saved, table
+from benchmarks.runs import saved
+from benchmarks.show import growth, picture, table
 from tests.test_tables import content, row, run
 
 ROOT = Path(__file__).parent.parent

@@ -1,6 +1,7 @@
 """The files in implementations/: what each computes, and what is known of it without running it."""
 
 import ast
+import re
 import sys
 
 import pytest
@@ -82,8 +83,19 @@ def test_the_folders_imports_point_one_way():
     for path in (root / "reference").glob("*.py"):
         assert not imported(path.read_text()) & {"implementations", "benchmarks", "tests"}, path
     assert not imported((root / "implementations" / "__init__.py").read_text()) - set(sys.stdlib_module_names)
-    for path in (root / "benchmarks").glob("*.py"):
+    for path in (root / "benchmarks").rglob("*.py"):
         assert "tests" not in imported(path.read_text()), path
+
+
+# The rooms of benchmarks/, and which others each may enter.
+ROOMS = {"runs": set(), "measure": {"runs"}, "show": {"runs"}, "proof": {"runs", "measure", "show", "compare"}}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_rooms_imports_point_one_way(room):
+    for path in (implementations.FOLDER.parent / "benchmarks" / room).glob("*.py"):
+        found = set(re.findall(r"^ *(?:from|import) benchmarks[. ](?:import )?(\w+)", path.read_text(), re.MULTILINE))
+        assert found <= {room} | ROOMS[room], path
 
 
 def imported(text):

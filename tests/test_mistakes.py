@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import implementations
-from benchmarks import mutants, saved
+from benchmarks.proof import mutants
+from benchmarks.runs import saved
 from implementations import mistakes
 from implementations.mistakes import __main__ as command
 from reference import datasets, equivalence

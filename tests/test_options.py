@@ -154,7 +154,8 @@ def test_an_older_pytest_benchmark_is_refused_in_one_line():
         (
             "NVIDIA H100 80GB HBM3 MIG 1g.10gb",
             1,
-            "device cuda: NVIDIA H100 80GB HBM3 MIG 1g.10gb, a part of a GPU (MIG): not to be compared with a whole one",
+            "device cuda: NVIDIA H100 80GB HBM3 MIG 1g.10gb, a part of a GPU (MIG): not to be compared with a "
+            "whole one",
         ),
     ],
 )

@@ -15,22 +15,22 @@ from types import ModuleType
 import pytest
 import torch
 
-from benchmarks import pairing
+from benchmarks.measure import race
 
-SOURCE = inspect.getsource(pairing)
+SOURCE = inspect.getsource(race)
 
 
 # --- checks -------------------------------------------------------------------------------------------------
 
 
-def each_side_goes_first_equally_often(pairing):
+def each_side_goes_first_equally_often(race):
     for pairs in (2, 8, 50, 200):
-        order = pairing.balanced_order(pairs, random.Random(0))
+        order = race.balanced_order(pairs, random.Random(0))
         assert (order.count(True), order.count(False)) == (pairs // 2, pairs // 2)
 
 
-def the_order_is_shuffled(pairing):
-    orders = [pairing.balanced_order(50, random.Random(seed)) for seed in (0, 0, 1)]
+def the_order_is_shuffled(race):
+    orders = [race.balanced_order(50, random.Random(seed)) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
     assert orders[0] not in ([True, False] * 25, [False, True] * 25, sorted(orders[0]))
 
@@ -38,9 +38,9 @@ def the_order_is_shuffled(pairing):
 class AsynchronousDevice:
     """A device with a clock of its own: work is queued at once and done only when somebody waits for it."""
 
-    def __init__(self, pairing):
+    def __init__(self, race):
         self.now = self.queued = 0.0
-        pairing.perf_counter = lambda: self.now
+        race.perf_counter = lambda: self.now
 
     def launch(self, seconds):
         self.now += 0.001  # what queueing costs the caller
@@ -55,32 +55,32 @@ class AsynchronousDevice:
 def no_device(monkeypatch):
     """Lets the checks below put a device of their own in the place of torch.cuda's."""
     monkeypatch.setattr(torch.cuda, "synchronize", None)
-    monkeypatch.setattr(pairing, "perf_counter", pairing.perf_counter)
+    monkeypatch.setattr(race, "perf_counter", race.perf_counter)
 
 
-def asynchronous(pairing):
-    device = AsynchronousDevice(pairing)
+def asynchronous(race):
+    device = AsynchronousDevice(race)
     torch.cuda.synchronize = device.synchronize
     return device
 
 
-def work_still_under_way_before_is_not_counted(pairing):
-    device = asynchronous(pairing)
+def work_still_under_way_before_is_not_counted(race):
+    device = asynchronous(race)
     device.launch(5)
-    assert pairing.timed(lambda: device.launch(3), pairing.clock("cuda")).seconds == pytest.approx(3.001)
+    assert race.timed(lambda: device.launch(3), race.clock("cuda")).seconds == pytest.approx(3.001)
 
 
-def work_still_under_way_after_is_counted(pairing):
-    device = asynchronous(pairing)
-    assert pairing.timed(lambda: device.launch(3), pairing.clock("cuda")).seconds == pytest.approx(3.001)
+def work_still_under_way_after_is_counted(race):
+    device = asynchronous(race)
+    assert race.timed(lambda: device.launch(3), race.clock("cuda")).seconds == pytest.approx(3.001)
     assert device.queued == 0
 
 
-def a_race_on_a_device_gives_each_side_its_own_work(pairing):
-    device = asynchronous(pairing)
-    clock = pairing.clock("cuda")
+def a_race_on_a_device_gives_each_side_its_own_work(race):
+    device = asynchronous(race)
+    clock = race.clock("cuda")
     for order in ([True] * 4, [False] * 4):
-        pairs = raced(pairing, lambda: device.launch(3), lambda: device.launch(7), [order], clock=clock)
+        pairs = raced(race, lambda: device.launch(3), lambda: device.launch(7), [order], clock=clock)
         assert [pair.own.seconds for pair in pairs] == pytest.approx([3.001] * 4)
         assert [pair.baseline.seconds for pair in pairs] == pytest.approx([7.001] * 4)
 
@@ -106,33 +106,31 @@ class Fixture:
             teardown()
 
 
-def raced(pairing, own, baseline, looks, clock=None, enough=lambda pairs: False):
-    clock = clock or pairing.clock("cpu")
-    return pairing.race(Fixture(clock), own, baseline, looks, enough, clock)
+def raced(race, own, baseline, looks, clock=None, enough=lambda pairs: False):
+    clock = clock or race.clock("cpu")
+    return race.race(Fixture(clock), own, baseline, looks, enough, clock)
 
 
-def sides_run_in_the_order_given(pairing):
+def sides_run_in_the_order_given(race):
     ran = []
     order = [True, False, False, True]
     ticks = count()
-    pairs = raced(
-        pairing, lambda: ran.append("own"), lambda: ran.append("baseline"), [order], clock=lambda: next(ticks)
-    )
+    pairs = raced(race, lambda: ran.append("own"), lambda: ran.append("baseline"), [order], clock=lambda: next(ticks))
     assert ran == ["baseline", "own", "own", "baseline", "own", "baseline", "baseline", "own"]
     assert [pair.baseline_first for pair in pairs] == order
     assert [pair.own.seconds for pair in pairs] == [pair.baseline.seconds for pair in pairs] == [1] * 4
 
 
-def a_pair_runs_in_the_order_given(pairing):
+def a_pair_runs_in_the_order_given(race):
     ran = []
     ticks = count()
     for first in (True, False):
-        pair = pairing.pair(lambda: ran.append("own"), lambda: ran.append("baseline"), first, lambda: next(ticks))
+        pair = race.pair(lambda: ran.append("own"), lambda: ran.append("baseline"), first, lambda: next(ticks))
         assert (pair.baseline_first, pair.own.seconds, pair.baseline.seconds) == (first, 1, 1)
     assert ran == ["baseline", "own", "own", "baseline"]
 
 
-def a_race_ends_after_the_look_that_is_enough(pairing):
+def a_race_ends_after_the_look_that_is_enough(race):
     seen = []
 
     def enough(pairs):
@@ -140,60 +138,60 @@ def a_race_ends_after_the_look_that_is_enough(pairing):
         return len(pairs) >= 6
 
     looks = [[True, False], [False, True, True, False], [True, False] * 4]
-    assert len(raced(pairing, bool, bool, looks, enough=enough)) == 6
+    assert len(raced(race, bool, bool, looks, enough=enough)) == 6
     assert seen == [2, 6]
 
 
-def only_the_call_itself_is_timed(pairing):
+def only_the_call_itself_is_timed(race):
     calls = []
-    pairing.timed(lambda: calls.append(1), pairing.clock("cpu"))
+    race.timed(lambda: calls.append(1), race.clock("cpu"))
     assert len(calls) == 1
 
 
-def the_garbage_collector_rests(pairing):
+def the_garbage_collector_rests(race):
     seen = []
     for switch in (gc.enable, gc.disable):
         try:
             switch()
-            pairing.timed(lambda: seen.append(gc.isenabled()), pairing.clock("cpu"))
+            race.timed(lambda: seen.append(gc.isenabled()), race.clock("cpu"))
             assert gc.isenabled() == (switch is gc.enable)
         finally:
             gc.enable()
     assert seen == [False, False]
 
 
-def each_run_is_followed_by_what_comes_after_it(pairing):
+def each_run_is_followed_by_what_comes_after_it(race):
     ran = []
     sides = lambda: ran.append("own"), lambda: ran.append("baseline")
     after = lambda: ran.append("after")  # noqa: E731
     expected = ["baseline", "after", "own", "after", "own", "after", "baseline", "after"]
     ticks = count()
-    pairing.race(Fixture(lambda: next(ticks)), *sides, [[True, False]], None, lambda: next(ticks), after)
+    race.race(Fixture(lambda: next(ticks)), *sides, [[True, False]], None, lambda: next(ticks), after)
     assert ran == expected
     ran.clear()
     for first in (True, False):
-        pairing.pair(*sides, first, lambda: next(ticks), after)
+        race.pair(*sides, first, lambda: next(ticks), after)
     assert ran == expected
 
 
-def what_comes_after_is_not_timed(pairing):
-    device = asynchronous(pairing)
-    clock = pairing.clock("cuda")
-    assert pairing.timed(lambda: device.launch(3), clock, lambda: device.launch(9)).seconds == pytest.approx(3.001)
+def what_comes_after_is_not_timed(race):
+    device = asynchronous(race)
+    clock = race.clock("cuda")
+    assert race.timed(lambda: device.launch(3), clock, lambda: device.launch(9)).seconds == pytest.approx(3.001)
 
 
-def cpu_time_is_that_of_the_call(pairing):
+def cpu_time_is_that_of_the_call(race):
     def compute():
         end = process_time() + 0.05
         while process_time() < end:
             pass
 
-    pairs = raced(pairing, compute, bool, [[True, False]])
+    pairs = raced(race, compute, bool, [[True, False]])
     for pair in pairs:
         assert 0.5 > pair.own.cpu_seconds >= 0.05 > pair.baseline.cpu_seconds
 
 
-def nothing_is_timed_while_other_threads_compute(pairing):
+def nothing_is_timed_while_other_threads_compute(race):
     busy = Event()
 
     def leave_a_thread_spinning():
@@ -214,7 +212,7 @@ def nothing_is_timed_while_other_threads_compute(pairing):
         leave_a_thread_spinning()
 
     for order in ([True, True], [False, False]):
-        raced(pairing, run, run, [order])
+        raced(race, run, run, [order])
     assert seen == [False] * 8
 
 
@@ -239,7 +237,7 @@ CHECKS = [
 @pytest.mark.usefixtures("no_device")
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_pairs_are_measured_right(check):
-    check(pairing)
+    check(race)
 
 
 # --- mutants ------------------------------------------------------------------------------------------------
@@ -327,13 +325,13 @@ def test_a_mistake_in_measuring_is_noticed(mutant):
 def test_a_race_with_the_real_fixture(benchmark):
     ran = []
     looks = [[True, False], [True, False], [True, False] * 5]
-    pairs = pairing.race(
+    pairs = race.race(
         benchmark,
         lambda: ran.append("own"),
         lambda: ran.append("baseline"),
         looks,
         lambda pairs: len(pairs) == 4,
-        pairing.clock("cpu"),
+        race.clock("cpu"),
     )
     benchmark.has_error = False
     assert ran == ["baseline", "own", "own", "baseline"] * 2

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import saved, table
+from benchmarks.runs import saved
+from benchmarks.show import table
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,7 +7,8 @@ from statistics import median
 import numpy as np
 import pytest
 
-from benchmarks import noise, simulation, trust, verdict
+from benchmarks.proof import noise, simulation, trust
+from benchmarks.runs import statistics
 
 TABLES = 120
 MOST_FALSE = 6  # of 120 tables; with a chance of 1 % each, more would happen once in 1700 times
@@ -60,12 +61,14 @@ def test_one_block_after_the_other_raises_false_alarms():
         times = noise.drift(np.random.default_rng(seed), 56)
         own, baseline = times[:28], times[28:]
         differences = [b - a for a, b in zip(own.tolist(), baseline.tolist(), strict=True)]
-        false += verdict.word(verdict.Sample([differences]).interval(verdict.LEVEL), verdict.MARGIN) != "unclear"
+        false += (
+            statistics.word(statistics.Sample([differences]).interval(statistics.LEVEL), statistics.MARGIN) != "unclear"
+        )
     assert false > TABLES / 4  # where one table in a hundred would do
 
 
 def test_an_order_that_is_not_balanced_raises_false_alarms(monkeypatch):
-    monkeypatch.setattr(simulation.pairing, "balanced_order", lambda pairs, random: [True] * pairs)
+    monkeypatch.setattr(simulation.race, "balanced_order", lambda pairs, random: [True] * pairs)
     counts = trust.simulated(simulation.table, noise.second_slower, 0.0, range(10))
     assert counts["wrong_tables"] == 10
 

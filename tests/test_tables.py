@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 import implementations
-from benchmarks import compare, judging, layers, processes, report, saved, table
+from benchmarks import compare, report
+from benchmarks.measure import processes
+from benchmarks.runs import saved, verdicts
+from benchmarks.show import layers, table
 
 ROOT = Path(__file__).parent.parent
 
@@ -108,7 +111,7 @@ def content(run):
         "null_lanes": run.null_lanes,
         "conditions": run.conditions,
         "margin": run.margin,
-        "verdicts": saved.verdicts(run),
+        "verdicts": saved.words_by_row(run),
     }
 
 
@@ -419,7 +422,7 @@ def damaged_runs():
         ),
         "a verdict too few": (altered(verdicts={}), "is 'None', but its pairs say 'faster'"),
         "a verdict too many": (
-            altered(verdicts=saved.verdicts(run(row())) | {"x": "same"}),
+            altered(verdicts=saved.words_by_row(run(row())) | {"x": "same"}),
             "the verdict of 'x' is 'same', but its pairs say None",
         ),
     }
@@ -457,7 +460,7 @@ def test_the_newest_run_is_the_last_by_name(tmp_path, monkeypatch):
 
 def test_words_stand_beside_the_intervals():
     rows = [row("fast"), row("slow", own=0.3), row("even", own=0.2), row("unclear", own_seconds=[0.1, 0.3] * 5)]
-    assert {key[0]: word for key, word in judging.words(run(*rows)).items()} == {
+    assert {key[0]: word for key, word in verdicts.words(run(*rows)).items()} == {
         "fast": "faster",
         "slow": "slower",
         "even": "same",
@@ -468,8 +471,8 @@ def test_words_stand_beside_the_intervals():
 
 def test_a_margin_decides_what_is_the_same():
     rows = [row(own=0.196)]
-    assert list(judging.words(run(*rows)).values()) == ["faster"]
-    assert list(judging.words(run(*rows, margin=0.03)).values()) == ["same"]
+    assert list(verdicts.words(run(*rows)).values()) == ["faster"]
+    assert list(verdicts.words(run(*rows, margin=0.03)).values()) == ["same"]
 
 
 @pytest.mark.parametrize(
@@ -482,34 +485,34 @@ def test_a_margin_decides_what_is_the_same():
 def test_a_machine_that_tells_a_copy_from_its_original_judges_nothing(own_seconds, trouble, save):
     copy = lane(own_seconds=own_seconds)
     noisy = run(row(), lanes=[copy])
-    assert judging.words(noisy) == {}
+    assert verdicts.words(noisy) == {}
     text = " ".join(table.text(noisy).split())
     assert f"verdicts none, this machine cannot judge now: {trouble}" in text
     assert "other processes kept 0.25 cores busy, the hypervisor took 0.12, 7 involuntary switches a second" in text
     assert "faster" not in text
     assert "2.00 to 2.00" in text
     path = save(row(), lanes=[copy])
-    assert saved.verdicts(saved.load(path)) == {}
+    assert saved.words_by_row(saved.load(path)) == {}
 
 
 def test_a_wider_margin_lets_a_noisy_machine_judge_what_is_beyond_it():
     copy = lane(own_seconds=[0.19, 0.21] * 5)
-    assert list(judging.words(run(row(), lanes=[copy], margin=0.06)).values()) == ["faster"]
+    assert list(verdicts.words(run(row(), lanes=[copy], margin=0.06)).values()) == ["faster"]
 
 
 def test_several_processes_are_judged_by_processes():
     seconds = [0.1, 0.1, 0.11, 0.11, 0.12, 0.12]
     once = row(own_seconds=seconds * 2)
     five = row(own_seconds=seconds * 2, process=[0, 0, 1, 1, 2, 2] * 2)
-    assert judging.ratio(five).value == pytest.approx((2 * 0.2 / 0.11 * 0.2 / 0.12) ** (1 / 3))
-    assert judging.ratio(five).high > 2 == judging.ratio(once).high
+    assert verdicts.ratio(five).value == pytest.approx((2 * 0.2 / 0.11 * 0.2 / 0.12) ** (1 / 3))
+    assert verdicts.ratio(five).high > 2 == verdicts.ratio(once).high
     assert "12 a row in 3 fresh processes" in dict(table.facts(run(five)))["pairs"]
 
 
 def test_a_look_at_fewer_pairs_before_makes_the_interval_wider():
     seconds = [0.1 + pair / 1000 for pair in range(56)]
     planned, looked = row(own_seconds=seconds), row(own_seconds=seconds, first_look=14)
-    assert judging.ratio(looked).high > judging.ratio(planned).high
+    assert verdicts.ratio(looked).high > verdicts.ratio(planned).high
 
 
 def test_cores_that_the_threads_do_not_explain_are_named():

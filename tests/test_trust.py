@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from benchmarks import noise, saved, trust
-from benchmarks.trust import Part
+from benchmarks.proof import noise, trust
+from benchmarks.proof.trust import Part
+from benchmarks.runs import saved
 
 PARTS = (Part(0.0, False, 3, 1), Part(0.05, True, 2, 1))
 

@@ -6,8 +6,8 @@ from statistics import median
 
 import pytest
 
-from benchmarks import verdict
-from benchmarks.verdict import Change, Estimate, Sample
+from benchmarks.runs import statistics
+from benchmarks.runs.statistics import Change, Estimate, Sample
 
 
 def interval(values, chance=0.01):
@@ -30,19 +30,19 @@ def coverage(pairs, k):
 @pytest.mark.parametrize("chance", [0.05, 0.01, 0.01 / 33])
 @pytest.mark.parametrize("pairs", [16, 20, 51, 100, 200])
 def test_the_interval_is_the_narrowest_that_misses_the_median_as_rarely_as_asked(pairs, chance):
-    k = verdict.order_statistic(pairs, chance)
+    k = statistics.order_statistic(pairs, chance)
     assert coverage(pairs, k) >= 1 - chance > coverage(pairs, k + 1)
 
 
 def test_thousands_of_pairs_have_an_interval():
-    assert 1400 < verdict.order_statistic(3000) < 1500
+    assert 1400 < statistics.order_statistic(3000) < 1500
 
 
 @pytest.mark.parametrize(("chance", "pairs"), [(0.01, 8), (0.005, 10), (0.01 / 30 / 2, 14), (1e-6, 22)])
 def test_the_fewest_pairs_that_can_give_an_interval(chance, pairs):
-    assert verdict.fewest_pairs(chance) == pairs
-    assert verdict.order_statistic(pairs, chance) >= 1
-    assert pairs == verdict.FEWEST_PAIRS or verdict.order_statistic(pairs - 2, chance) == 0
+    assert statistics.fewest_pairs(chance) == pairs
+    assert statistics.order_statistic(pairs, chance) >= 1
+    assert pairs == statistics.FEWEST_PAIRS or statistics.order_statistic(pairs - 2, chance) == 0
 
 
 def test_the_interval_holds_the_true_median_as_often_as_it_says():
@@ -51,19 +51,19 @@ def test_the_interval_holds_the_true_median_as_often_as_it_says():
     for _ in range(2000):
         found = interval([generator.expovariate(1) - math.log(2) for _ in range(20)])  # skewed; its median is 0
         held += found.low <= 0 <= found.high
-    expected = coverage(20, verdict.order_statistic(20))
+    expected = coverage(20, statistics.order_statistic(20))
     assert abs(held / 2000 - expected) < 4 * math.sqrt(expected * (1 - expected) / 2000)
 
 
 def test_all_looks_together_spend_no_more_than_there_is():
-    shares = [verdict.share_of_look(14, 14 << look) for look in range(20)]
+    shares = [statistics.share_of_look(14, 14 << look) for look in range(20)]
     assert shares[:3] == [0.5, 0.25, 0.125]
     assert sum(shares) < 1
 
 
 def test_a_later_look_has_a_wider_interval_of_the_same_pairs():
     values = [float(value) for value in range(56)]
-    fixed, third = Sample([values]), Sample([values], verdict.share_of_look(14, 56))
+    fixed, third = Sample([values]), Sample([values], statistics.share_of_look(14, 56))
     assert third.interval(0.01).low < fixed.interval(0.01).low
 
 
@@ -74,13 +74,13 @@ def peeking(looks, share):
     for _ in range(1000):
         logs = [generator.gauss(0, 0.1) for _ in range(looks[-1])]
         samples = [Sample([logs[:count]], share(count)) for count in looks]
-        false += any(verdict.word(sample.interval(0.1), 1e-9) in ("faster", "slower") for sample in samples)
+        false += any(statistics.word(sample.interval(0.1), 1e-9) in ("faster", "slower") for sample in samples)
     return false / 1000
 
 
 def test_looking_often_does_not_add_up_to_more_false_words():
     looks = [16 << look for look in range(6)]
-    assert peeking(looks, lambda count: verdict.share_of_look(16, count)) < 0.1
+    assert peeking(looks, lambda count: statistics.share_of_look(16, count)) < 0.1
     assert peeking(looks, lambda count: 1) > 0.15  # that is what the shares are for
 
 
@@ -127,7 +127,7 @@ def test_the_interval_of_processes_holds_the_truth_as_often_as_it_says():
 )
 def test_words(low, high, word):
     ratios = Estimate(0, math.log1p(low) if low > 0 else -math.log1p(-low), math.copysign(math.log1p(abs(high)), high))
-    assert verdict.word(ratios, margin=0.01) == word
+    assert statistics.word(ratios, margin=0.01) == word
 
 
 class ClearFrom:
@@ -141,20 +141,20 @@ class ClearFrom:
 
 
 def test_a_row_shares_the_level_with_all_others_that_have_no_word():
-    assert verdict.words({"a": ClearFrom(0.01)}, 0.01) == {"a": "faster"}
-    assert verdict.words({"a": ClearFrom(0.01), "b": ClearFrom(1)}, 0.01) == dict.fromkeys("ab", "unclear")
+    assert statistics.words({"a": ClearFrom(0.01)}, 0.01) == {"a": "faster"}
+    assert statistics.words({"a": ClearFrom(0.01), "b": ClearFrom(1)}, 0.01) == dict.fromkeys("ab", "unclear")
 
 
 def test_rows_that_have_a_word_leave_their_share_to_the_others():
     rows = {"a": ClearFrom(0.01), "b": ClearFrom(0.005), "c": ClearFrom(0.0033)}
-    assert verdict.words(rows, 0.01) == dict.fromkeys("abc", "faster")
+    assert statistics.words(rows, 0.01) == dict.fromkeys("abc", "faster")
 
 
 def test_a_word_is_clear_only_if_it_holds_among_all_rows():
     logs = [0.5] * 14
-    assert verdict.is_clear(logs, first=14, row_count=30, margin=0.01)
-    assert not verdict.is_clear(logs, first=14, row_count=3000, margin=0.01)
-    assert not verdict.is_clear([0.5] * 13 + [0.0], first=14, row_count=30, margin=0.01)
+    assert statistics.is_clear(logs, first=14, row_count=30, margin=0.01)
+    assert not statistics.is_clear(logs, first=14, row_count=3000, margin=0.01)
+    assert not statistics.is_clear([0.5] * 13 + [0.0], first=14, row_count=30, margin=0.01)
 
 
 # --- changes ------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def test_a_change_misses_only_if_one_side_does():
 
 
 def test_a_ratio_that_no_float_holds_is_infinite():
-    assert verdict.exponential(Estimate(0, -1e6, 1e6)) == (1, 0, math.inf)
+    assert statistics.exponential(Estimate(0, -1e6, 1e6)) == (1, 0, math.inf)
 
 
 def test_the_value_is_the_median():

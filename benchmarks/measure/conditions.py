@@ -68,17 +68,3 @@ class Conditions:
             "lowest_megahertz": min(self.megahertz, default=None),
             "highest_megahertz": max(self.megahertz, default=None),
         }
-
-
-def sentence(facts):
-    """The facts in words."""
-    words = {
-        "other_cores": "other processes kept {:.2f} cores busy",
-        "stolen_cores": "the hypervisor took {:.2f}",
-        "switches_per_second": "{:.0f} involuntary switches a second",
-        "lowest_megahertz": "frequencies from {:.0f} MHz",
-        "highest_megahertz": "up to {:.0f} MHz",
-    }
-    return (
-        ", ".join(text.format(facts[field]) for field, text in words.items() if facts[field] is not None) or "unknown"
-    )

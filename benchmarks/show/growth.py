@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks import judging, table, verdict
+from benchmarks.runs import statistics, verdicts
+from benchmarks.show import table
 
 MOST_CROSSINGS = 6
 
@@ -62,8 +63,8 @@ def points(run, device):
         row = beside[0]
         size = row["rows"], row["batch_size"]
         baseline = median(second for other in beside for second in other["baseline_seconds"]) / row["epochs"]
-        times = {row["baseline"]: verdict.Estimate(1, 1, 1)}
-        times |= {other["name"]: judging.ratio(other) for other in beside}
+        times = {row["baseline"]: statistics.Estimate(1, 1, 1)}
+        times |= {other["name"]: verdicts.ratio(other) for other in beside}
         for name, ratio in times.items():
             seconds = baseline / ratio.value, baseline / ratio.high, baseline / ratio.low
             found.setdefault(name, []).append(Point(*size, *seconds))

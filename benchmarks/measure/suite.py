@@ -18,10 +18,11 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import implementations
-from benchmarks import pairing, saved, verdict
-from benchmarks.conditions import Conditions
-from benchmarks.counts import counted
-from benchmarks.floor import floor
+from benchmarks.measure import race
+from benchmarks.measure.conditions import Conditions
+from benchmarks.measure.counts import counted
+from benchmarks.measure.floor import floor
+from benchmarks.runs import saved, statistics
 from reference import equivalence, torch_nn
 from reference.datasets import CLASSES
 from reference.problem import Problem, initial_parameters
@@ -150,7 +151,7 @@ class Contest:
         self.timed_case = timed_case._replace(problem=timed_case.problem.to(device))  # every result is compared with it
         self.device = device
         self.problem = timed_case.problem.to(device)
-        self.clock = pairing.clock(device)
+        self.clock = race.clock(device)
         self.entrants = {}
         if device == "cuda":
             self.floor  # noqa: B018 - measured now, so that what CUDA sets up once is nobody's first call
@@ -178,7 +179,7 @@ class Contest:
             own,
             baseline,
             sum(map(len, looks)),
-            lambda own, baseline, after: pairing.race(benchmark, own, baseline, looks, enough, self.clock, after),
+            lambda own, baseline, after: race.race(benchmark, own, baseline, looks, enough, self.clock, after),
         )
         self.suite.seconds_left -= perf_counter() - start
         benchmark.extra_info.update(
@@ -242,7 +243,7 @@ class Contest:
     def seconds_of_a_pair(self, own, baseline):
         """How long a pair takes with all that is around it; a warm-up, too, as nobody sees its times."""
         start = perf_counter()
-        pairing.pair(*(lambda side=side: side.train(*self.start()) for side in (own, baseline)), True, self.clock)
+        race.pair(*(lambda side=side: side.train(*self.start()) for side in (own, baseline)), True, self.clock)
         return perf_counter() - start
 
     def plan(self, name, own, baseline, seconds):
@@ -256,16 +257,16 @@ class Contest:
         per_pair = self.seconds_of_a_pair(own, baseline)
         if settings.pairs or settings.part is not None:
             affordable = min(max(int(seconds / per_pair) // 2 * 2, LEAST_IN_PART), MOST_PAIRS)
-            return [pairing.balanced_order(settings.pairs or affordable, shuffle)], None
-        looks = verdict.pairs_by_look(suite.row_count, MOST_LOOKS)
+            return [race.balanced_order(settings.pairs or affordable, shuffle)], None
+        looks = statistics.pairs_by_look(suite.row_count, MOST_LOOKS)
 
         def enough(pairs):
             if 2 * len(pairs) * per_pair > seconds:
                 return True
             logs = [math.log(pair.baseline.seconds / pair.own.seconds) for pair in pairs]
-            return verdict.is_clear(logs, looks[0], suite.row_count, settings.margin)
+            return statistics.is_clear(logs, looks[0], suite.row_count, settings.margin)
 
-        return [pairing.balanced_order(count, shuffle) for count in looks], enough
+        return [race.balanced_order(count, shuffle) for count in looks], enough
 
     def lacks(self, name):
         """What an implementation needs and does not find on this device, in words; "" if it can run."""
@@ -388,14 +389,14 @@ class NullLane:
     def go_on(self):
         """Races a few pairs; before the first row so many that there is an interval. Raises Wrong."""
         self.contest.suite.conditions.look()
-        least = 0 if self.found else verdict.FEWEST_PAIRS
-        order = pairing.balanced_order(max(self.pairs_each, least), self.random)
+        least = 0 if self.found else statistics.FEWEST_PAIRS
+        order = race.balanced_order(max(self.pairs_each, least), self.random)
         clock = self.contest.clock
         self.found.append(
             self.contest.raced(
                 *self.sides,
                 len(order),
-                lambda own, baseline, after: [pairing.pair(own, baseline, first, clock, after) for first in order],
+                lambda own, baseline, after: [race.pair(own, baseline, first, clock, after) for first in order],
             )
         )
 

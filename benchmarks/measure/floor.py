@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks import pairing
+from benchmarks.measure import race
 
 MATRIX = {"cpu": 1024, "cuda": 4096}  # rows and columns: large enough for full speed, small enough for a moment
 SECONDS = 0.5  # for each of the speeds
@@ -65,8 +65,8 @@ def seconds_of(function, device, count):
 
 def best_seconds(function, device):
     """The least time of a call, of as many as half a second holds. The first finds threads asleep, later ones ready."""
-    pairing.wait_for_idle_threads()
-    clock = pairing.clock(device)
+    race.wait_for_idle_threads()
+    clock = race.clock(device)
     best, now = float("inf"), clock()
     end = now + SECONDS
     while now < end:

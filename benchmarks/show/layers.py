@@ -1,6 +1,7 @@
 """The price list: what each idea costs or saves against its parent, from a run with `--baseline parent`."""
 
-from benchmarks import judging, table
+from benchmarks.runs import verdicts
+from benchmarks.show import table
 
 COLUMNS = ("idea", "against", "what it does", "x parent", "us/step more", "interval", *table.COUNTS, "lines")
 
@@ -35,7 +36,7 @@ def ancestry(row, rows):
 
 def line(row, several_devices):
     """The price of one idea as text."""
-    ratio, more = judging.ratio(row), judging.difference(row)
+    ratio, more = verdicts.ratio(row), verdicts.difference(row)
     low, high = (seconds / row["steps"] * 1e6 for seconds in more[1:])
     price = table.price(row)
     return [

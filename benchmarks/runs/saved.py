@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import judging, verdict
+from benchmarks.runs import statistics, verdicts
 
 COPY = "torch_nn_copy"  # of a null lane: the reference, loaded once more as a module of its own
-RESULTS = Path(__file__).parent.parent / "results"
+RESULTS = Path(__file__).parents[2] / "results"
 
 TEXT = str
 COUNT = int
@@ -109,7 +109,7 @@ class Run(NamedTuple):
     untimed: list
     null_lanes: list
     conditions: dict
-    margin: float = verdict.MARGIN
+    margin: float = statistics.MARGIN
 
 
 def newest():
@@ -167,13 +167,13 @@ def beside_the_rows(run):
         "null_lanes": run.null_lanes,
         "conditions": run.conditions,
         "margin": run.margin,
-        "verdicts": verdicts(run),
+        "verdicts": words_by_row(run),
     }
 
 
-def verdicts(run):
+def words_by_row(run):
     """What is saved of the words: they can always be made again from the pairs."""
-    return {" ".join(map(str, key)): word for key, word in judging.words(run).items()}
+    return {" ".join(map(str, key)): word for key, word in verdicts.words(run).items()}
 
 
 def check_run(path, run, saved_verdicts):
@@ -193,12 +193,12 @@ def check_run(path, run, saved_verdicts):
             raise RunError(f"{path}: the null lane on {lane['device']} has other processes than the rows")
     keys = set()
     for row in run.rows:
-        if judging.key(row) in keys:
+        if verdicts.key(row) in keys:
             raise RunError(f"{path}: two rows {row['name']} on one device and problem; expected one")
-        keys.add(judging.key(row))
+        keys.add(verdicts.key(row))
     for device in sorted({row["device"] for row in run.rows} - {lane["device"] for lane in run.null_lanes}):
         raise RunError(f"{path}: no null lane on {device}: nothing says whether that machine could judge")
-    found = verdicts(run)
+    found = words_by_row(run)
     for key in sorted(found.keys() | saved_verdicts.keys()):
         if found.get(key) != saved_verdicts.get(key):
             raise RunError(
@@ -243,8 +243,8 @@ def check_pairs(path, row):
     if not min(row["own_seconds"] + row["baseline_seconds"], default=0) > 1 / LARGEST:
         raise RunError(f"{path}: row {name} has no pairs, or times of 0 seconds")
     first, processes = row["first_look"], set(row["process"])
-    if len(processes) < 2 and count < verdict.FEWEST_PAIRS:
-        raise RunError(f"{path}: row {name} has {count} pairs; an interval needs at least {verdict.FEWEST_PAIRS}")
+    if len(processes) < 2 and count < statistics.FEWEST_PAIRS:
+        raise RunError(f"{path}: row {name} has {count} pairs; an interval needs at least {statistics.FEWEST_PAIRS}")
     if first and (len(processes) > 1 or count not in [first << look for look in range(64)] or first < 0):
         raise RunError(f"{path}: row {name} has {count} pairs; looks were at {first}, twice as many, and so on")
     for process in processes:

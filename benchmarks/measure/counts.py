@@ -8,11 +8,10 @@ once, before the loop and after it, does not count. Nor does what other processe
 import sys
 from typing import NamedTuple
 
-import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.pairing import clock
+from benchmarks.measure.race import clock
 from reference import equivalence
 
 FEW, MORE = 1, 9  # batches

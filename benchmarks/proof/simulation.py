@@ -5,14 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import pairing, verdict
+from benchmarks.measure import race
+from benchmarks.runs import statistics
 
 ROWS = 30
 LOOKS = 3  # the third at four times as many pairs as the first
 PROCESSES = 5
 PAIRS_IN_PROCESS = 6
 PROCESS_EFFECT = 0.02  # standard deviation of what a process adds to a row's log ratio
-BY_LOOK = verdict.pairs_by_look(ROWS, LOOKS)
+BY_LOOK = statistics.pairs_by_look(ROWS, LOOKS)
 FIRST = BY_LOOK[0]
 
 
@@ -30,9 +31,9 @@ def table(model, truth, seed):
     samples = {}
     for row, logs in enumerate(ratios.reshape(ROWS, pairs).tolist()):
         count = FIRST
-        while count < pairs and not verdict.is_clear(logs[:count], FIRST, ROWS, verdict.MARGIN):
+        while count < pairs and not statistics.is_clear(logs[:count], FIRST, ROWS, statistics.MARGIN):
             count *= 2
-        samples[row] = verdict.Sample([logs[:count]], verdict.share_of_look(FIRST, count))
+        samples[row] = statistics.Sample([logs[:count]], statistics.share_of_look(FIRST, count))
     return outcome(samples, truth)
 
 
@@ -41,13 +42,13 @@ def table_of_processes(model, truth, seed):
     ratios = log_ratios(model, truth, seed, [PAIRS_IN_PROCESS] * PROCESSES)
     ratios = ratios.reshape(ROWS, PROCESSES, PAIRS_IN_PROCESS)
     effects = np.random.default_rng([seed, 1]).normal(0, PROCESS_EFFECT, (ROWS, PROCESSES, 1))
-    return outcome(dict(enumerate(map(verdict.Sample, (ratios + effects).tolist()))), truth)
+    return outcome(dict(enumerate(map(statistics.Sample, (ratios + effects).tolist()))), truth)
 
 
 def log_ratios(model, truth, seed, looks):
     """log(baseline / own) of all pairs of a table in the order in which they run, (rows * pairs,)."""
     shuffle = random.Random(seed)
-    order = [first for _ in range(ROWS) for count in looks for first in pairing.balanced_order(count, shuffle)]
+    order = [first for _ in range(ROWS) for count in looks for first in race.balanced_order(count, shuffle)]
     noise = model(np.random.default_rng([seed, 0]), 2 * len(order))
     first, second = noise[0::2], noise[1::2]
     return truth + np.where(order, first - second, second - first)
@@ -55,8 +56,8 @@ def log_ratios(model, truth, seed, looks):
 
 def outcome(samples, truth):
     """The Outcome of these samples."""
-    intervals = [sample.interval(verdict.LEVEL) for sample in samples.values()]
+    intervals = [sample.interval(statistics.LEVEL) for sample in samples.values()]
     return Outcome(
-        words=list(verdict.words(samples, verdict.MARGIN).values()),
+        words=list(statistics.words(samples, statistics.MARGIN).values()),
         covered=sum(interval.low <= truth <= interval.high for interval in intervals),
     )

@@ -2,8 +2,7 @@
 
 import math
 
-from benchmarks import verdict
-from benchmarks.conditions import sentence
+from benchmarks.runs import statistics
 
 
 def key(row):
@@ -18,7 +17,7 @@ def sample(row, value):
         found.setdefault(process, []).append(value(own, baseline))
     first, pairs = row["first_look"], len(row["own_seconds"])
     ordered = [sorted(values) for values in found.values()]  # once: every interval sorts them again
-    return verdict.Sample(ordered, verdict.share_of_look(first, pairs) if first else 1.0)
+    return statistics.Sample(ordered, statistics.share_of_look(first, pairs) if first else 1.0)
 
 
 def log_ratios(row):
@@ -28,26 +27,26 @@ def log_ratios(row):
 
 def ratio(row):
     """How many times as fast as the baseline, an Estimate with its 99 % interval."""
-    return verdict.exponential(log_ratios(row).interval(verdict.LEVEL))
+    return statistics.exponential(log_ratios(row).interval(statistics.LEVEL))
 
 
 def difference(row):
     """How many seconds more than the baseline, an Estimate with its 99 % interval."""
-    return sample(row, lambda own, baseline: own - baseline).interval(verdict.LEVEL)
+    return sample(row, lambda own, baseline: own - baseline).interval(statistics.LEVEL)
 
 
 def words(run):
     """The word of each row by its key; empty where the machine could not judge."""
     if cannot_judge(run):
         return {}
-    return verdict.words({key(row): log_ratios(row) for row in run.rows}, run.margin)
+    return statistics.words({key(row): log_ratios(row) for row in run.rows}, run.margin)
 
 
 def cannot_judge(run):
     """Why the run has no verdicts, from its null lanes and conditions; None if it has."""
     for lane in run.null_lanes:
         found = ratio(lane)
-        word = verdict.word(log_ratios(lane).interval(verdict.LEVEL), run.margin)
+        word = statistics.word(log_ratios(lane).interval(statistics.LEVEL), run.margin)
         if word != "same":
             trouble = "seem to differ" if word != "unclear" else "cannot be told to be the same"
             return (
@@ -62,3 +61,18 @@ def interval_text(estimate, digits=3):
     """The estimate and its interval, for people, with so many digits after the point."""
     value, low, high = (f"{bound:.{digits}f}" for bound in estimate)
     return f"{value} ({low} to {high})"
+
+
+def sentence(conditions):
+    """What else the machine did, in words."""
+    words = {
+        "other_cores": "other processes kept {:.2f} cores busy",
+        "stolen_cores": "the hypervisor took {:.2f}",
+        "switches_per_second": "{:.0f} involuntary switches a second",
+        "lowest_megahertz": "frequencies from {:.0f} MHz",
+        "highest_megahertz": "up to {:.0f} MHz",
+    }
+    return (
+        ", ".join(text.format(conditions[field]) for field, text in words.items() if conditions[field] is not None)
+        or "unknown"
+    )

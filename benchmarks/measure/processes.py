@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from statistics import fmean, median
 
-from benchmarks import saved
+from benchmarks.runs import saved
 
 STOPPED = (0, 1)  # how pytest ends if it went through all rows: all timed, or some without a time
 

@@ -6,7 +6,7 @@ from statistics import median
 
 import tabulate
 
-from benchmarks import judging, verdict
+from benchmarks.runs import statistics, verdicts
 
 WIDTH = 120
 NOT_MEASURED = "none measured"
@@ -45,20 +45,20 @@ def facts(run):
         ("versions", f"python {row['python']}, torch {row['torch']}, numpy {row['numpy']}"),
         ("pairs", f"{count} a row{fresh}; the interval holds the true median in 99 % of runs"),
         ("null lane", "; ".join(null_lanes(run))),
-        ("verdicts", verdicts(run)),
+        ("verdicts", meaning_of_words(run)),
     ]
 
 
 def null_lanes(run):
     """For each device what the reference beside its own copy measured."""
     for lane in run.null_lanes:
-        ratio = judging.interval_text(judging.ratio(lane))
+        ratio = verdicts.interval_text(verdicts.ratio(lane))
         yield f"the reference is {ratio} times as fast as its copy on {lane['device']}, {lane['pairs']} pairs"
 
 
-def verdicts(run):
+def meaning_of_words(run):
     """What the words mean and how sure they are, or why there are none."""
-    reason = judging.cannot_judge(run)
+    reason = verdicts.cannot_judge(run)
     if reason:
         return f"none, this machine cannot judge now: {reason}"
     return meaning(run.margin, len(run.rows))
@@ -68,7 +68,7 @@ def meaning(margin, count):
     """What the words of so many rows mean and how sure they are."""
     return (
         f"faster or slower by more than {margin * 100:.3g} %, same, or unclear; all {count} together hold a wrong word "
-        f"in at most {verdict.LEVEL * 100:g} % of runs (Holm)"
+        f"in at most {statistics.LEVEL * 100:g} % of runs (Holm)"
     )
 
 
@@ -165,12 +165,12 @@ def speed(row, many):
     """What rows of one place are sorted by: the ratio to the one baseline, or epochs a second if there are many."""
     if many:
         return row["epochs"] / median(row["own_seconds"])
-    return judging.ratio(row).value
+    return verdicts.ratio(row).value
 
 
 def cells(row, words=None):
     """One row of the table as text, by column. words: of all rows, by key."""
-    ratio = judging.ratio(row)
+    ratio = verdicts.ratio(row)
     return {
         "name": row_id(row["name"], row["device"]),
         **problem_cells(row),
@@ -179,7 +179,7 @@ def cells(row, words=None):
         f"x {row['baseline']}": f"{ratio.value:.2f}",
         "x baseline": f"{ratio.value:.2f}",
         "99 % interval": f"{ratio.low:.2f} to {ratio.high:.2f}",
-        "verdict": (words or {}).get(judging.key(row), ""),
+        "verdict": (words or {}).get(verdicts.key(row), ""),
         "first call": f"{row['first_call_seconds']:.2f} s",
         "us/step more": price(row),
         "error": f"{row['error']:.2f}",
@@ -190,10 +190,10 @@ def cells(row, words=None):
 
 def price(row):
     """What a step takes more than one of the baseline, in microseconds, if a difference was measured."""
-    ratio = judging.ratio(row)
+    ratio = verdicts.ratio(row)
     if ratio.low <= 1 <= ratio.high:
         return NOT_MEASURED
-    return f"{judging.difference(row).value / row['steps'] * 1e6:+.1f}"
+    return f"{verdicts.difference(row).value / row['steps'] * 1e6:+.1f}"
 
 
 def count_cells(row, prefix=""):
@@ -258,7 +258,7 @@ def overworked(rows):
 
 def grid(run, style, chosen=()):
     """The table itself in one of tabulate's styles; rows without a time have a word in place of the first figure."""
-    words = judging.words(run)
+    words = verdicts.words(run)
     columns = header(run.rows, chosen, words) if run.rows else ["name", "ms/epoch"]
     untimed = [{"name": name, columns[1]: reason.partition(":")[0]} for name, reason in run.untimed]
     if varying(run.rows):  # their ids are too long for a column; they stand below the table
