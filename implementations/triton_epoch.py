@@ -17,6 +17,7 @@ import triton.language as tl
 
 DEVICES = ("cuda",)
 REQUIRES = ("triton",)
+CAPABILITY = (8, 0)  # the first whose tensor cores take bf16
 ROWS, FEATURES = tl.constexpr(64), tl.constexpr(128)  # of a tile
 
 
@@ -80,8 +81,9 @@ def train(x, y, weight, bias, batch_size, lr, epochs):
     (n, parts, wide), (features, classes), batch_size = x.shape, weight.shape, min(batch_size, len(x))
     if batch_size > 2**24 or wide > 2**23 or classes > 32:
         raise ValueError(f"triton_epoch: {batch_size=}, {features=}, {classes=}; at most {2**24}, {2**23 - 1} and 32")
+    stages = 3 if parts == 1 else 2  # of the pipeline of loads: three, of three parts, take 112 KB, and an RTX has 99
     sizes = {"PARTS": parts, "TILES": triton.cdiv(batch_size, 64), "WIDTH": max(16, triton.next_power_of_2(classes))}
     weight = torch.constant_pad_nd(torch.vstack([weight, bias]), (0, sizes["WIDTH"] - classes, 0, wide - features - 1))
     grads = weight.new_empty(sizes["TILES"] * 64, sizes["WIDTH"])
-    training[(1,)](x, y, weight, grads, n, wide, classes, batch_size, float(lr), epochs, **sizes)
+    training[(1,)](x, y, weight, grads, n, wide, classes, batch_size, float(lr), epochs, num_stages=stages, **sizes)
     return weight[:features, :classes], weight[features, :classes]

@@ -25,6 +25,7 @@ import triton.language as tl
 
 DEVICES = ("cuda",)
 REQUIRES = ("triton",)
+CAPABILITY = (8, 0)  # the first whose tensor cores take bf16
 ROWS, FEATURES = tl.constexpr(64), tl.constexpr(128)  # of a tile
 
 
@@ -79,11 +80,12 @@ def train(x, y, weight, bias, batch_size, lr, epochs):
     (n, parts, wide), (features, classes), batch_size = x.shape, weight.shape, min(batch_size, len(x))
     if batch_size > 2**24 or wide > 2**23 or classes > 32:
         raise ValueError(f"triton_step: {batch_size=}, {features=}, {classes=}; at most {2**24}, {2**23 - 1} and 32")
+    stages = 3 if parts == 1 else 2  # of the pipeline of loads: three, of three parts, take 112 KB, and an RTX has 99
     sizes = {"PARTS": parts, "TILES": triton.cdiv(batch_size, 64), "WIDTH": max(16, triton.next_power_of_2(classes))}
     weight = torch.constant_pad_nd(torch.vstack([weight, bias]), (0, sizes["WIDTH"] - classes, 0, wide - features - 1))
     grads = weight.new_empty(sizes["TILES"] * 64, sizes["WIDTH"])
     for _ in range(epochs):
         for start in range(0, n, batch_size):
             rows = min(batch_size, n - start)
-            step[(1,)](x, y, weight, grads, start, rows, wide, classes, float(lr), **sizes)
+            step[(1,)](x, y, weight, grads, start, rows, wide, classes, float(lr), num_stages=stages, **sizes)
     return weight[:features, :classes], weight[features, :classes]

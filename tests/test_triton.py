@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import implementations
 
@@ -50,9 +51,19 @@ def test_both_files_take_the_same_step():
     assert step["product"] == epoch["product"]
     assert step["step"].partition("\n")[2] == epoch["step"].partition("\n")[2]  # below the decorator
     assert step["prepare"] == epoch["prepare"].replace("triton_epoch", "triton_step")
+    sizes, others = (function.partition("grads = ")[0] for function in (step["train"], epoch["train"]))
+    assert sizes == others.replace("triton_epoch", "triton_step")
 
 
-SHARED_OF_AN_H100 = 227 * 1024
+def test_a_gpu_whose_tensor_cores_do_not_take_bf16_is_too_old():
+    for name in KERNELS:
+        assert implementations.too_old(name, (7, 5)) == "needs compute capability 8.0 or higher; this GPU has 7.5"
+        assert implementations.too_old(name, (8, 0)) == ""
+
+
+# KB of shared memory that a block can have, by architecture: CUDA C++ Programming Guide, "Technical Specifications per
+# Compute Capability". 80 is an A100, 86 an RTX 30, 89 an RTX 40, 90 an H100, 100 a B200, 120 an RTX 50.
+MOST_SHARED = {80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
 KERNELS = {"triton_step": "step", "triton_epoch": "training"}
 TYPES = {"x": "*bf16", "y": "*i64", "weight": "*fp32", "grads": "*fp32", "lr": "fp32"}  # the others are int32
 ALIGNED = ["x", "y", "weight", "grads", "features"]
@@ -60,19 +71,30 @@ ALIGNED = ["x", "y", "weight", "grads", "features"]
 
 @pytest.fixture
 def compiled(tmp_path, monkeypatch):
-    """A function that compiles a kernel for an H100."""
+    """A function that compiles the kernel which `train` starts for so many parts of x, rows of a batch and classes."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    def compiled(name, **sizes):
-        kernel = getattr(implementations.load(name), KERNELS[name])
-        signature = {arg: "constexpr" if arg in sizes else TYPES.get(arg, "i32") for arg in kernel.arg_names}
+    def started(module, kernel, parts, batch_size, classes):
+        """The constants and the number of stages that `train` starts its kernel with."""
+        given = {}
+        with monkeypatch.context() as instead:
+            instead.setattr(module, kernel, {(1,): lambda *numbers, **constants: given.update(constants)})
+            x, y = torch.zeros(batch_size, parts, 128), torch.zeros(batch_size, dtype=torch.int64)
+            module.train(x, y, torch.zeros(127, classes), torch.zeros(classes), batch_size, 0.5, 1)
+        return given, given.pop("num_stages")
+
+    def compiled(name, parts=1, batch_size=64, classes=10, architecture=90):
+        module = implementations.load(name)
+        kernel = getattr(module, KERNELS[name])
+        constants, stages = started(module, KERNELS[name], parts, batch_size, classes)
+        signature = {arg: "constexpr" if arg in constants else TYPES.get(arg, "i32") for arg in kernel.arg_names}
         attributes = {(kernel.arg_names.index(arg),): [["tt.divisibility", 16]] for arg in ALIGNED}
-        source = ASTSource(kernel, signature, sizes, attributes)
-        return triton.compile(source, target=GPUTarget("cuda", 90, 32))
+        source = ASTSource(kernel, signature, constants, attributes)
+        return triton.compile(source, target=GPUTarget("cuda", architecture, 32), options={"num_stages": stages})
 
     return compiled
 
@@ -90,20 +112,27 @@ def used(kernel, folder):
     }
 
 
+@pytest.mark.parametrize("architecture", MOST_SHARED)
 @pytest.mark.parametrize("name", KERNELS)
-def test_compiled_for_an_h100_it_keeps_in_registers(compiled, name, tmp_path):
-    """What MNIST takes: pixels k / 256, 10 classes, batches of 64. Others may spill: larger batches, in Triton 3.6."""
-    kernel = compiled(name, PARTS=1, TILES=1, WIDTH=16)
-    found = used(kernel, tmp_path)
-    assert found["STACK"] == found["LOCAL"] == 0
-    assert found["SHARED"] <= SHARED_OF_AN_H100
-    assert "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16" in kernel.asm["ptx"]
-    assert "tf32" not in kernel.asm["ptx"]
+def test_what_mnist_takes_fits_any_gpu_and_is_kept_in_registers(compiled, name, architecture, tmp_path):
+    """Pixels k / 256, 10 classes, batches of 64. Others may spill; so does this on an RTX 50, 8 to 32 bytes."""
+    found = used(compiled(name, architecture=architecture), tmp_path)
+    assert found["SHARED"] <= MOST_SHARED[architecture] * 1024
+    assert architecture == 120 or found["STACK"] == found["LOCAL"] == 0
+
+
+@pytest.mark.parametrize("architecture", MOST_SHARED)
+def test_the_most_classes_and_parts_fit_any_gpu(compiled, architecture, tmp_path):
+    """The step is the same in both files: one of them is enough."""
+    found = used(compiled("triton_epoch", parts=3, batch_size=128, classes=32, architecture=architecture), tmp_path)
+    assert found["SHARED"] <= MOST_SHARED[architecture] * 1024
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_the_most_classes_and_parts_fit(compiled, name, tmp_path):
-    assert used(compiled(name, PARTS=3, TILES=2, WIDTH=32), tmp_path)["SHARED"] <= SHARED_OF_AN_H100
+def test_products_are_taken_on_tensor_cores_in_bf16(compiled, name):
+    text = compiled(name).asm["ptx"]
+    assert "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16" in text
+    assert "tf32" not in text
 
 
 def test_nobody_passes_before_all_have_written():
@@ -116,7 +145,7 @@ def test_nobody_passes_before_all_have_written():
 @pytest.mark.parametrize("name", KERNELS)
 def test_sums_of_tiles_are_taken_outside_of_the_tensor_cores(compiled, name):
     """The compiler may put an addition into the product before it; three products in a row leave it no room."""
-    text = compiled(name, PARTS=1, TILES=2, WIDTH=16).asm["ttgir"]
+    text = compiled(name, batch_size=128).asm["ttgir"]
     carried = re.findall(r"warp_group_dot [^,]*, [^,]*, %(\w+)", text)
     assert len(carried) == 6
     assert not [value for value in carried if value.startswith("arg")]
