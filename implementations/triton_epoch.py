@@ -6,7 +6,9 @@ barrier: all weights must be written before a thread reads them for the next bat
 A step is what it is in triton_step. For 64 rows after the other: their logits, summed over tiles of features; the
 softmax; the gradient of the logits. Then for one tile of features after the other: the gradient of its weights, summed
 over all rows before they change, once. The bias is the weight of one more pixel, which is 1 in every row. Products are
-exact: a float32 of 24 bits is three numbers of 8 bits (bf16), which tensor cores multiply without loss.
+exact: a float32 of 24 bits is three numbers of 8 bits (bf16), which tensor cores multiply without loss. Tiles are
+loaded ahead, in a pipeline of so many `stages`: three, of x in three parts, would fill 112 KB of shared memory, and an
+RTX has 99.
 
 Compare with `triton_step`: the loop is inside the kernel, with a barrier between two steps.
 """
@@ -71,8 +73,7 @@ def prepare(x, y, batch_size):
     if x.dtype != torch.float32:
         raise TypeError(f"triton_epoch computes in float32, and x is {x.dtype}")
     x = torch.constant_pad_nd(torch.constant_pad_nd(x, (0, 1), 1), (0, -(x.shape[1] + 1) % FEATURES.value))
-    high = x.bfloat16()
-    middle = (x - high).bfloat16()
+    middle = (x - (high := x.bfloat16())).bfloat16()
     x = torch.stack([part for part in ((x - high - middle).bfloat16(), middle, high) if part.any()], 1)
     return x if x.is_cuda else x.float(), y.contiguous()  # the interpreter, on a CPU, cannot multiply bf16
 
@@ -81,9 +82,8 @@ def train(x, y, weight, bias, batch_size, lr, epochs):
     (n, parts, wide), (features, classes), batch_size = x.shape, weight.shape, min(batch_size, len(x))
     if batch_size > 2**24 or wide > 2**23 or classes > 32:
         raise ValueError(f"triton_epoch: {batch_size=}, {features=}, {classes=}; at most {2**24}, {2**23 - 1} and 32")
-    stages = 3 if parts == 1 else 2  # of the pipeline of loads: three, of three parts, take 112 KB, and an RTX has 99
     sizes = {"PARTS": parts, "TILES": triton.cdiv(batch_size, 64), "WIDTH": max(16, triton.next_power_of_2(classes))}
     weight = torch.constant_pad_nd(torch.vstack([weight, bias]), (0, sizes["WIDTH"] - classes, 0, wide - features - 1))
-    grads = weight.new_empty(sizes["TILES"] * 64, sizes["WIDTH"])
+    grads, stages = weight.new_empty(sizes["TILES"] * 64, sizes["WIDTH"]), 3 if parts == 1 else 2
     training[(1,)](x, y, weight, grads, n, wide, classes, batch_size, float(lr), epochs, num_stages=stages, **sizes)
     return weight[:features, :classes], weight[features, :classes]

@@ -14,7 +14,8 @@ round, so it adds up one tile only; from there on sums are float32 as everywhere
 
 Why one barrier is enough: which thread does what is the compiler's choice, and may differ above and below. At the
 barrier all gradients of logits are written and all weights are read, before any thread goes on. Below it a weight
-is read and written within its own tile, so the compiler may load ahead what the next tile needs.
+is read and written within its own tile, so the compiler may load ahead what the next tiles need, in a pipeline of so
+many `stages`: three, of x in three parts, would fill 112 KB of shared memory, and an RTX has 99.
 
 Compare with `manual_transposed`: a step is one kernel, and weights lie as (features, classes).
 """
@@ -70,8 +71,7 @@ def prepare(x, y, batch_size):
     if x.dtype != torch.float32:
         raise TypeError(f"triton_step computes in float32, and x is {x.dtype}")
     x = torch.constant_pad_nd(torch.constant_pad_nd(x, (0, 1), 1), (0, -(x.shape[1] + 1) % FEATURES.value))
-    high = x.bfloat16()
-    middle = (x - high).bfloat16()
+    middle = (x - (high := x.bfloat16())).bfloat16()
     x = torch.stack([part for part in ((x - high - middle).bfloat16(), middle, high) if part.any()], 1)
     return x if x.is_cuda else x.float(), y.contiguous()  # the interpreter, on a CPU, cannot multiply bf16
 
@@ -80,10 +80,9 @@ def train(x, y, weight, bias, batch_size, lr, epochs):
     (n, parts, wide), (features, classes), batch_size = x.shape, weight.shape, min(batch_size, len(x))
     if batch_size > 2**24 or wide > 2**23 or classes > 32:
         raise ValueError(f"triton_step: {batch_size=}, {features=}, {classes=}; at most {2**24}, {2**23 - 1} and 32")
-    stages = 3 if parts == 1 else 2  # of the pipeline of loads: three, of three parts, take 112 KB, and an RTX has 99
     sizes = {"PARTS": parts, "TILES": triton.cdiv(batch_size, 64), "WIDTH": max(16, triton.next_power_of_2(classes))}
     weight = torch.constant_pad_nd(torch.vstack([weight, bias]), (0, sizes["WIDTH"] - classes, 0, wide - features - 1))
-    grads = weight.new_empty(sizes["TILES"] * 64, sizes["WIDTH"])
+    grads, stages = weight.new_empty(sizes["TILES"] * 64, sizes["WIDTH"]), 3 if parts == 1 else 2
     for _ in range(epochs):
         for start in range(0, n, batch_size):
             rows = min(batch_size, n - start)
