@@ -58,7 +58,6 @@ constexpr int PART = (PRODUCT + SHARERS - 1) / SHARERS; /* what each lane holds 
 constexpr int STRIDE = ((PRODUCT + 3) / 4 | 1) * 4; /* an odd number of 16 bytes: 8 such rows meet in no bank */
 constexpr int STAGES = 2;                 /* tiles in memory: the one in work, and the next */
 constexpr int SENT = TILE * CLASSES * 4;  /* bytes that a block receives in each hop */
-constexpr int MOST_MEMORY = 227 * 1024;   /* shared memory that a block can have */
 
 struct job {
     const uint8_t *tiles; /* [tile][block]: labels of the OWN rows, int32, -1 where there is no row; then patches */
@@ -291,20 +290,30 @@ static cudaError_t prepared(cudaLaunchConfig_t *launch, cudaLaunchAttribute *clu
     return cudaFuncSetAttribute(train_all, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
 }
 
-/* How many such clusters the current device can hold at once; below 0, CUDA's number of what went wrong. */
+/* The shared memory that a block can have on the current device. */
+static cudaError_t most_memory(int *bytes) {
+    int device;
+    const cudaError_t failure = cudaGetDevice(&device);
+    return failure ? failure : cudaDeviceGetAttribute(bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+}
+
+/* How many such clusters the current device can hold at once; below 0, CUDA's number of what went wrong. Asked with
+   all the memory there is, so that no two blocks share a multiprocessor. */
 extern "C" int clusters() {
     cudaLaunchConfig_t launch;
     cudaLaunchAttribute cluster;
-    int number = 0;
-    cudaError_t failure = prepared(&launch, &cluster, MOST_MEMORY, nullptr);
+    int number = 0, bytes;
+    cudaError_t failure = most_memory(&bytes);
+    if (!failure) failure = prepared(&launch, &cluster, bytes, nullptr);
     if (!failure) failure = cudaOccupancyMaxActiveClusters(&number, train_all, &launch);
     return failure ? -failure : number;
 }
 
-/* How many features fit, if tiles are full. */
+/* How many features fit on the current device, if tiles are full; below 0, CUDA's number of what went wrong. */
 extern "C" int most_features() {
-    int pairs = 1;
-    while (memory_needed(pairs + 2, TILE / 2) <= MOST_MEMORY) pairs += 2;
+    int pairs = 1, bytes;
+    if (const cudaError_t failure = most_memory(&bytes)) return -failure;
+    while (memory_needed(pairs + 2, TILE / 2) <= bytes) pairs += 2;
     return 2 * pairs * BLOCKS;
 }
 

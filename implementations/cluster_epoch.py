@@ -14,8 +14,7 @@ Compare with `triton_epoch`: many multiprocessors that talk to each other, in pl
 
 import ctypes
 import functools
-import hashlib
-import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -28,35 +27,31 @@ PROGRAMS = ("nvcc",)
 CAPABILITY = (9, 0)
 TILE = 64
 MOST_CLASSES = 48  # all sums of a product are in a thread's registers
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "one-trainer")
+OLDEST_NVCC = (12, 6)  # 12.5 has all of cuda/ptx that is used, but its mbarrier_init does not assemble
 
 
-def output(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
+def nvcc(*arguments):
+    done = subprocess.run(["nvcc", *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"the CUDA compiler failed: {' '.join(command)}: {done.stderr[:200]}")
+        raise RuntimeError(f"the CUDA compiler failed: nvcc {' '.join(arguments)}: {done.stderr[:200]}")
     return done.stdout
+
+
+def nvcc_version():
+    return tuple(map(int, re.search(r"release (\d+)\.(\d+)", nvcc("--version")).groups()))
 
 
 @functools.cache
 def library(**constants):
-    """The compiled source. Cached by what the compiler is, by the constants, and by the source."""
-    source = Path(__file__).with_suffix(".cu")
+    """The compiled source: code for sm_90, and PTX, of which a driver makes code for a later GPU."""
+    if (version := nvcc_version()) < OLDEST_NVCC:
+        raise NotImplementedError("nvcc {}.{} found, {}.{} or newer needed".format(*version, *OLDEST_NVCC))
     defines = [f"-D{name}={value}" for name, value in constants.items()]
-    command = ["nvcc", "-O3", "-std=c++17", "-arch=sm_90", "-shared", "-Xcompiler", "-fPIC", *defines]
-    key = hashlib.sha256("\0".join([output("nvcc", "--version"), *command]).encode() + source.read_bytes())
-    file = f"{source.stem}-{key.hexdigest()[:16]}.so"
-    try:
-        CACHE.mkdir(parents=True, exist_ok=True)
-        if not (CACHE / file).exists():
-            with tempfile.TemporaryDirectory(dir=CACHE) as folder:  # another process may be compiling, too
-                output(*command, str(source), "-o", f"{folder}/{file}")
-                os.replace(f"{folder}/{file}", CACHE / file)
-        return ctypes.CDLL(CACHE / file)
-    except (OSError, RuntimeError):  # no place for a cache
-        with tempfile.TemporaryDirectory() as folder:
-            output(*command, str(source), "-o", f"{folder}/{file}")
-            return ctypes.CDLL(f"{folder}/{file}")
+    source = Path(__file__).with_suffix(".cu")
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/{source.stem}.so"
+        nvcc("-O3", "-std=c++17", "-arch=sm_90", "-shared", "-Xcompiler", "-fPIC", *defines, str(source), "-o", file)
+        return ctypes.CDLL(file)
 
 
 def compiled(blocks, classes, in_bytes):
@@ -67,13 +62,18 @@ def compiled(blocks, classes, in_bytes):
     return kernel
 
 
-def blocks_granted(classes, in_bytes):
-    """How many blocks a cluster can have here: 16 if the GPU has so many multiprocessors side by side, else 8."""
+def blocks_granted(in_bytes):
+    """How many blocks a cluster can have here: 16 if the GPU has so many multiprocessors side by side, else 8.
+
+    Asked of the kernel for 10 classes, which MNIST needs anyway: `prepare` does not know how many there are, and each
+    block takes a multiprocessor, whatever they are.
+    """
     for blocks in (16, 8):
-        kernel = compiled(blocks, classes, in_bytes)
+        kernel = compiled(blocks, 10, in_bytes)
         if (clusters := kernel.clusters()) > 0:
             return blocks
-    raise RuntimeError(f"cluster_epoch gets no cluster of 8 blocks here: {kernel.explained(-clusters).decode()}")
+    reason = kernel.explained(-clusters).decode() if clusters else "too few multiprocessors side by side"
+    raise NotImplementedError(f"no cluster of 8 blocks on this GPU: {reason}")
 
 
 def sizes(features, blocks, batch_size):
@@ -90,7 +90,7 @@ def prepare(x, y, batch_size):
     in_bytes = torch.equal((codes := (x * 256).byte()) / 256, x)
     x = codes if in_bytes else x
     with torch.cuda.device(x.device):
-        blocks = blocks_granted(int(y.max()) + 1, in_bytes)
+        blocks = blocks_granted(in_bytes)
     pairs, length, tiles = sizes(features, blocks, batch_size)
     x = batched(pad(x, (0, 2 * blocks * pairs - features)), batch_size, tiles * length, 0)
     patches = x.view(-1, length // 2, 2, blocks, pairs, 2).permute(0, 3, 1, 4, 2, 5).contiguous()
@@ -111,7 +111,7 @@ def train(tiles, rows, in_bytes, weight, bias, batch_size, lr, epochs):
     pairs, length, tiles_per_batch = sizes(features, blocks, batch_size)
     with torch.cuda.device(weight.device):
         kernel = compiled(blocks, classes, in_bytes)
-        if features > (most := kernel.most_features()):
+        if 0 < (most := kernel.most_features()) < features:
             raise ValueError(f"cluster_epoch has room for {most} features of {classes} classes, and x has {features}")
         weight, bias = weight.contiguous().clone(), bias.clone()
         pointers = [ctypes.c_void_p(t.data_ptr()) for t in (tiles, weight, bias)]

@@ -12,10 +12,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <random>
@@ -41,9 +41,10 @@ using std::min;
 alignas(128) thread_local unsigned char memory[227 * 1024]; /* of a block: what the kernel declares as `extern` */
 thread_local dim3 threadIdx;
 extern "C" {
-unsigned lot = 0;         /* seeds the drawing of lots */
-int clusters_granted = 1; /* what the "GPU" says it has room for */
-int patience_ms = 10000;
+unsigned lot = 0;           /* seeds the drawing of lots */
+int clusters_granted = 1;   /* what the "GPU" says it has room for */
+int shared_kb = 227;        /* of a block, at most */
+int patience_ms = 2000;     /* of the processor's time, for each block */
 }
 
 /* --- fibers --- */
@@ -68,7 +69,7 @@ struct Cluster {
     std::atomic<int> begun{0};
     std::atomic<bool> stuck{false};
     std::vector<std::atomic<bool>> gone;
-    std::chrono::steady_clock::time_point deadline;
+    std::clock_t deadline; /* on the clock of the process, which stands still while others have the processor */
     std::function<void()> kernel;
 };
 
@@ -132,7 +133,7 @@ inline bool wait_a_turn() {
     one_arrives();
     if (block.random() % 64 == 0) {
         std::this_thread::yield();
-        if (std::chrono::steady_clock::now() > block.cluster->deadline) block.cluster->stuck = true;
+        if (std::clock() > block.cluster->deadline) block.cluster->stuck = true;
     }
     block.ready.push_back(block.current);
     pass_on();
@@ -279,6 +280,7 @@ enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorLaunchTi
 typedef struct CUstream_st *cudaStream_t;
 enum { cudaLaunchAttributeClusterDimension };
 enum { cudaFuncAttributeMaxDynamicSharedMemorySize, cudaFuncAttributeNonPortableClusterSizeAllowed };
+enum { cudaDevAttrMaxSharedMemoryPerBlockOptin };
 struct cudaLaunchAttribute {
     int id;
     struct {
@@ -293,9 +295,16 @@ struct cudaLaunchConfig_t {
     int numAttrs;
 };
 
+inline cudaError_t cudaGetDevice(int *) { return cudaSuccess; }
+
+inline cudaError_t cudaDeviceGetAttribute(int *value, int, int) {
+    *value = shared_kb * 1024;
+    return cudaSuccess;
+}
+
 template <class F>
 cudaError_t cudaFuncSetAttribute(F, int attribute, int value) {
-    const bool too_much = attribute == cudaFuncAttributeMaxDynamicSharedMemorySize && value > (int)sizeof memory;
+    const bool too_much = attribute == cudaFuncAttributeMaxDynamicSharedMemorySize && value > shared_kb * 1024;
     return too_much ? cudaErrorInvalidValue : cudaSuccess;
 }
 
@@ -316,7 +325,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *launch, void (*kernel)(
     cluster.threads = launch->blockDim.x;
     cluster.memories.resize(cluster.blocks);
     cluster.gone = std::vector<std::atomic<bool>>(cluster.blocks);
-    cluster.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(patience_ms);
+    cluster.deadline = std::clock() + (std::clock_t)patience_ms * cluster.blocks * (CLOCKS_PER_SEC / 1000);
     cluster.kernel = [&] { kernel(given...); };
     std::vector<std::thread> blocks;
     for (int rank = 0; rank < cluster.blocks; rank++) blocks.emplace_back(run_block, std::ref(cluster), rank);
