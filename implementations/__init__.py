@@ -24,7 +24,7 @@ def names():
 
 def runnable(device):
     """The names of those that run on a device type and find here all that they need."""
-    return [name for name in names() if device in devices(name) and not missing(name)]
+    return [name for name in names() if device in devices(name) and not missing(name, device)]
 
 
 def load(name):
@@ -59,9 +59,10 @@ def devices(name):
     return _constant(name, "DEVICES", ("cpu", "cuda"))
 
 
-def requires(name):
-    """The optional packages it imports: its REQUIRES."""
-    return _constant(name, "REQUIRES", ())
+def requires(name, device):
+    """The optional packages it needs on a device type: its REQUIRES, one tuple for all or a dict of tuples."""
+    packages = _constant(name, "REQUIRES", ())
+    return _tuple(packages.get(device, ())) if isinstance(packages, dict) else packages
 
 
 def programs(name):
@@ -82,9 +83,9 @@ def too_old(name, found):
     return "needs compute capability {}.{} or higher; this GPU has {}.{}".format(*needed, *found)
 
 
-def missing_packages(name):
+def missing_packages(name, device):
     """Those of `requires` that are not installed."""
-    return [package for package in requires(name) if importlib.util.find_spec(package.partition(".")[0]) is None]
+    return [needed for needed in requires(name, device) if importlib.util.find_spec(needed.partition(".")[0]) is None]
 
 
 def missing_programs(name):
@@ -92,9 +93,9 @@ def missing_programs(name):
     return [program for program in programs(name) if shutil.which(program) is None]
 
 
-def missing(name):
-    """All that it needs and this machine lacks."""
-    return missing_packages(name) + missing_programs(name)
+def missing(name, device):
+    """All that it needs on a device type and this machine lacks."""
+    return missing_packages(name, device) + missing_programs(name)
 
 
 def lines_of_code(text):
@@ -137,12 +138,17 @@ def _docstring(name):
 
 
 def _constant(name, constant, default):
-    """The values of a module-level assignment, one string alone as well as a tuple; or the default."""
+    """What a module-level assignment holds, a dict or else a tuple, also of one string alone; or the default."""
     for node in _tree(name).body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == constant for t in node.targets):
             try:
                 value = ast.literal_eval(node.value)
             except ValueError:
                 return default
-            return (value,) if isinstance(value, str) else tuple(value)
+            return value if isinstance(value, dict) else _tuple(value)
     return default
+
+
+def _tuple(value):
+    """The values; of one string alone, a tuple that holds it."""
+    return (value,) if isinstance(value, str) else tuple(value)

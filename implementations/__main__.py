@@ -115,7 +115,7 @@ def check(name, device):
     if device not in implementations.devices(name):
         runs_on = implementations.devices(name)
         raise Refusal(f"{name} runs on {', '.join(runs_on)} only, not on {device}; use --device {runs_on[0]}")
-    if packages := implementations.missing_packages(name):
+    if packages := implementations.missing_packages(name, device):
         raise Refusal(f"{name} needs {', '.join(packages)}: pip install {' '.join(packages)}")
     if programs := implementations.missing_programs(name):
         raise Refusal(f"{name} needs the program {', '.join(programs)}: install it with your system's packages")

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 DEVICES = ("cuda",)
-REQUIRES = ("triton",)
+REQUIRES = {"cuda": ("triton",)}
 PROGRAMS = ("c++",)
 
 

@@ -13,6 +13,7 @@ Compare with `manual_transposed`: the step is a function, and compiled.
 import torch
 import torch.nn.functional as F
 
+REQUIRES = {"cuda": ("triton",)}
 PROGRAMS = ("c++",)
 
 

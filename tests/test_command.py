@@ -111,6 +111,6 @@ def test_a_gpu_that_is_too_old_is_named(monkeypatch):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(implementations, "requires", lambda name: ("no_such_package",))
+    monkeypatch.setattr(implementations, "requires", lambda name, device: ("no_such_package",))
     with pytest.raises(command.Refusal, match="manual_inplace needs no_such_package: pip install no_such_package"):
         command.check("manual_inplace", "cpu")

@@ -164,7 +164,7 @@ def test_batches_and_features_beyond_16_bits(name):
         assert is_right(implementations.load(name), case)
 
 
-@pytest.mark.skipif(bool(implementations.missing("compile_step")), reason="no C++ compiler")
+@pytest.mark.skipif(bool(implementations.missing("compile_step", "cpu")), reason="no C++ compiler")
 def test_other_batch_lengths_compile_nothing_new():
     from torch._dynamo.utils import counters
 

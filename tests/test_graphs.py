@@ -1,5 +1,6 @@
 """The rows that are recorded as CUDA graphs, on a CPU: a stand-in records torch operations and replays them."""
 
+import importlib.util
 from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import implementations
+from implementations import __main__ as command
 from reference import equivalence
 from reference.problem import Problem, initial_parameters
 
@@ -162,7 +164,18 @@ def test_the_step_runs_once_on_a_stream_of_its_own_before_it_is_recorded(name, g
     ]
 
 
-@pytest.mark.skipif(bool(implementations.missing("compile_reduce_overhead")), reason="no C++ compiler")
+@pytest.mark.skipif(bool(implementations.missing("compile_reduce_overhead", "cpu")), reason="no C++ compiler")
 def test_the_step_that_torch_records_solves_all_problems(cases):
     """On a CPU torch compiles the step and records nothing."""
     assert equivalence.complaint(implementations.load("compile_reduce_overhead"), cases) is None
+
+
+@pytest.mark.parametrize("name", ["compile_step", "compile_reduce_overhead"])
+def test_what_torch_compiles_needs_triton_on_a_gpu_and_not_on_a_cpu(name, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None if package == "triton" else found(package))
+    assert implementations.missing_packages(name, "cuda") == ["triton"]
+    assert implementations.missing_packages(name, "cpu") == []
+    assert name not in implementations.runnable("cuda")
+    with pytest.raises(command.Refusal, match=f"^{name} needs triton: pip install triton$"):
+        command.check(name, "cuda")

@@ -125,7 +125,7 @@ def test_what_a_file_says_of_itself(folder):
     assert implementations.first_line("idea") == "One line."
     assert implementations.parent("idea") == "other_idea"
     assert implementations.devices("idea") == ("cuda",)
-    assert implementations.missing_packages("idea") == ["no_such_package"]
+    assert implementations.missing_packages("idea", "cpu") == ["no_such_package"]
 
 
 def test_what_runs_on_a_device_and_needs_nothing_more(folder):
@@ -144,12 +144,12 @@ def test_what_runs_on_a_device_and_needs_nothing_more(folder):
 def test_a_single_name_needs_no_tuple_and_a_submodule_is_looked_for_by_its_package(folder):
     (folder / "idea.py").write_text('DEVICES = "cuda"\nREQUIRES = "no_such.package"\n', encoding="utf-8-sig")
     assert implementations.devices("idea") == ("cuda",)
-    assert implementations.missing_packages("idea") == ["no_such.package"]
+    assert implementations.missing_packages("idea", "cpu") == ["no_such.package"]
 
 
 def test_a_program_that_is_missing(folder):
     (folder / "idea.py").write_text('PROGRAMS = ("sh", "no_such_program")\n')
-    assert implementations.missing("idea") == implementations.missing_programs("idea") == ["no_such_program"]
+    assert implementations.missing("idea", "cpu") == implementations.missing_programs("idea") == ["no_such_program"]
 
 
 @pytest.mark.parametrize("text", ["", "def train(:\n", "DEVICES = devices()\n", "\0"])
@@ -159,7 +159,7 @@ def test_a_file_that_says_nothing_or_is_broken_is_listed_all_the_same(folder, te
     assert implementations.first_line("idea") == ""
     assert implementations.parent("idea") is None
     assert implementations.devices("idea") == ("cpu", "cuda")
-    assert implementations.missing_packages("idea") == []
+    assert implementations.missing_packages("idea", "cpu") == []
 
 
 def test_lines_of_c_are_neither_blank_nor_comment():

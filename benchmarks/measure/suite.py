@@ -270,7 +270,7 @@ class Contest:
 
     def lacks(self, name):
         """What an implementation needs and does not find on this device, in words; "" if it can run."""
-        missing = implementations.missing(name)
+        missing = implementations.missing(name, self.device)
         if missing:
             return f"{', '.join(missing)} not installed"
         return implementations.too_old(name, torch.cuda.get_device_capability()) if self.device == "cuda" else ""
