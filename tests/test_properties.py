@@ -12,7 +12,7 @@ from reference.problem import Problem
 SLOW = ("compile_step", "jax_scan", "nn_dataloader_workers")  # compile for each shape, or start a process
 # Adds products to the parameters in one call of a library, which for a few features does so row by row: up to 17 was
 # seen with 2 features and 20 rows, where with 784 it is right to the last digit.
-COARSE_IF_TINY = ("manual_fused_ops",)
+COARSE_IF_TINY = ("manual_fused_update",)
 RIGHT = [name for name in implementations.runnable("cpu") if name not in SLOW + COARSE_IF_TINY]
 OVERFLOWING = [name for name in RIGHT if "EXPECTED_TO_FAIL" in implementations.source(name)]
 

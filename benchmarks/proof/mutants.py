@@ -24,7 +24,7 @@ from reference import datasets, equivalence
 
 NAMES = (
     *("autograd_inplace", "autograd_outofplace", "autograd_stable_loss", "autograd_cross_entropy", "manual_inplace"),
-    *("manual_onehot", "manual_transposed", "manual_fused_ops", "numpy_loop", "nn_parameter", "nn_optimizer"),
+    *("manual_onehot", "manual_transposed", "manual_fused_update", "numpy_loop", "nn_parameter", "nn_optimizer"),
     *("nn_dataset", "functional_grad"),
 )
 PAGE = saved.RESULTS / "mutants.md"
@@ -35,10 +35,6 @@ TWINS = {"weight": "bias", "bias": "weight", "xb": "yb", "yb": "xb", "x": "y", "
 # Survivors by what the changed line looks like, and why it means the same.
 EQUAL = {
     r"range\(0, len\(y\), batch_size\):$": "x and y have as many rows",
-    r"x\.new_ones\(len\(y\), 1\), x\.new_zeros\(len\(x\), padding\)\], dim=1\)$": "x and y have as many rows",
-    r"x\.new_zeros\(len\(y\), padding\)\], dim=1\)$": "x and y have as many rows",
-    r"return \(x\.view\(len\(y\), HALVES, -1\)\.transpose\(0, 1\), y\)$": "x and y have as many rows",
-    r"y\.new_(ones\(len\(x\), 1\), x\.new_)?zeros\(len\(x\), padding\)\], dim=1\)$": "cat turns integers into floats",
     r"(grad /= len\(xb\)|grad\[range\(len\(xb\)\), yb\] -= 1)$": "xb and yb have as many rows",
     r"xb, yb = \(x\[start:\], y\[start:start \+ batch_size\]\)$": "rows without a label do not enter the loss",
     r"\.(sum|amax)\(1\)(\.log\(\))?\.unsqueeze\(-1\)$": "of two axes the one numbered 1 is the last",
@@ -46,9 +42,8 @@ EQUAL = {
     r"range\(target\.shape\[-1\]\), target\]\.mean\(\)$": "of one axis the first is the last",
     r"logits - logits\.amax\(-1\)\.unsqueeze\(-1\)$": "the loss does not depend on the maximum: its gradient cancels",
     r"optim\.SGD\(model\.parameters\(\), lr=lr(, foreach=True)?\)$": "the same update in another number of calls",
-    r"onehot = F\.one_hot\(y, len\(bias\)\)(\.to\((y\.dtype)?\))?$": "a subtraction turns integers into floats",
-    r"onehot = F\.one_hot\(y, classes\)\.T(\.to\((y\.dtype, )?memory_format=.*\))?$": "sub_ turns integers into floats",
-    r"one_hot\(y, classes\)\.T\.to\(x\.dtype\)$": "the same numbers in another order in memory",
+    r"one_hot\(y, len\(bias\)\)(\.T)?(\.to\((y\.dtype)?(, )?(memory_format=.*)?\))?$": "subtraction makes them floats",
+    r"one_hot\(y, len\(bias\)\)\.T\.to\(x\.dtype\)$": "the same numbers in another order in memory",
     r"weight\.T\.clone\(\), bias": "the same numbers in another order in memory",
     r"one_hot\(y, len\(weight\)\)": "the transposed weight has a row for each class",
     r"skip_init\(nn\.Linear, \*weight\.shape, dtype=x\.dtype\)$": "the CPU is the default",
@@ -56,12 +51,9 @@ EQUAL = {
     r"skip_init\(nn\.Linear, \*weight\.shape, device=x\.device\)$": "float32 is the default; a test runs float64",
     r"\(x\.numpy\(\), y\)$": "NumPy reads a tensor on the CPU as well",
     r"bias\[:, -1\]\)$": "there is one column",
-    r"parameters\[:, features\]\)$": "a view of memory that is nobody else's",
-    r"padding = .* % HALVES$": "the same for an even number of features; a test has odd ones",
-    r"F\.pad\(parameters, \(0, 1\)\)$": "the same for an even number of features; a test has odd ones",
-    r"buffers\(min\(batch_size, (sum\(y\)|len\(x\))\)\)$": "batches of another length have buffers of their own",
     r"strict=False\)\]$": "both have as many batches",
-    r"if xb\.shape\[1\] == |else buffers\(xb\.shape\[1\]\)": "xb and yb have as many rows",
+    r"F\.pad\(rows, \(0, rows\.shape\[1\]\)\)": "zeros beside zeros change nothing",
+    r"\*buffers\(xb\.shape\[1\]\)\)": "xb and yb have as many rows",
 }
 
 
