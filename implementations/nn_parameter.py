@@ -22,10 +22,6 @@ class Logistic(nn.Module):
         return x @ self.weight + self.bias
 
 
-def accuracy(logits, target):
-    return (logits.argmax(dim=1) == target).float().mean()
-
-
 def train(x, y, weight, bias, batch_size, lr, epochs):
     model = Logistic(weight, bias)
     for _ in range(epochs):

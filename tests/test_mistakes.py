@@ -208,8 +208,6 @@ def test_a_mutant_is_one_change_to_what_training_uses():
     assert "weight -= xb.T @ grad * lr -> weight += xb.T @ grad * lr" in changes
     assert "bias -= grad.sum(0) * lr -> bias -= grad.sum(1) * lr" in changes
     assert len({mutant.source for mutant in found}) == len(found)
-    accuracy = [mutant for mutant in mutants.mutants("autograd_inplace") if "argmax" in mutant.change]
-    assert accuracy == []
 
 
 def test_mutants_are_rejected_or_explained():

@@ -12,10 +12,6 @@ import torch
 import torch.nn.functional as F
 
 
-def accuracy(logits, target):
-    return (logits.argmax(dim=1) == target).float().mean()
-
-
 def train(x, y, weight, bias, batch_size, lr, epochs):
     weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
     for _ in range(epochs):

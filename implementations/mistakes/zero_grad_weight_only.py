@@ -21,10 +21,6 @@ def nll(log_probabilities, target):
     return -log_probabilities[range(target.shape[0]), target].mean()
 
 
-def accuracy(logits, target):
-    return (logits.argmax(dim=1) == target).float().mean()
-
-
 def train(x, y, weight, bias, batch_size, lr, epochs):
     weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
     for _ in range(epochs):
