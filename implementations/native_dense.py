@@ -4,14 +4,13 @@ Each thread owns its share of the features for good, so their weights stay in it
 In a step the threads meet once, to add up what their features contribute to the logits (10 x 64 floats); each then
 knows the gradient of all logits, and repeats the softmax rather than wait a second time.
 
-`prepare` lays x out twice, in the orders in which it is read; the C source is compiled on first use, for this CPU.
+`prepare` lays x out twice, in the orders in which it is read; the C source is compiled in each process, for this CPU.
 
 Compare with `native_single`: a share of the features for each core.
 """
 
 import ctypes
 import functools
-import hashlib
 import os
 import subprocess
 import tempfile
@@ -24,35 +23,20 @@ DEVICES = ("cpu",)
 PROGRAMS = ("cc",)
 LANES = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 MOST_THREADS = 8  # each repeats the softmax and reads what all the others wrote
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "one-trainer")
-
-
-def output(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"the C compiler failed: {' '.join(command)}: {done.stderr[:200]}")
-    return done.stdout
 
 
 @functools.cache
 def library(**constants):
-    """The compiled source. Cached by what the compiler is and does, which says for which CPU, and by the source."""
+    """The C source, compiled for this CPU with these constants, and loaded. Raises RuntimeError."""
     source = Path(__file__).with_suffix(".c")
     defines = [f"-D{name}={value}" for name, value in constants.items()]
-    command = ["cc", "-O3", "-march=native", "-shared", "-fPIC", "-pthread", *defines]
-    key = hashlib.sha256(output(*command, "-E", "-dM", "-x", "c", os.devnull).encode() + source.read_bytes())
-    file = f"{source.stem}-{key.hexdigest()[:16]}.so"
-    try:
-        CACHE.mkdir(parents=True, exist_ok=True)
-        if not (CACHE / file).exists():
-            with tempfile.TemporaryDirectory(dir=CACHE) as folder:  # another process may be compiling, too
-                output(*command, str(source), "-o", f"{folder}/{file}")
-                os.replace(f"{folder}/{file}", CACHE / file)
-        return ctypes.CDLL(CACHE / file)
-    except (OSError, RuntimeError):  # no place for a cache
-        with tempfile.TemporaryDirectory() as folder:
-            output(*command, str(source), "-o", f"{folder}/{file}")
-            return ctypes.CDLL(f"{folder}/{file}")
+    command = ["cc", "-O3", "-march=native", "-Wfatal-errors", "-shared", "-fPIC", "-pthread", *defines, source.name]
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/library.so"
+        done = subprocess.run([*command, "-o", file], cwd=source.parent, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"cc failed: {' '.join(done.stderr.split()[-25:])}")  # the cause comes last
+        return ctypes.CDLL(file)
 
 
 def prepare(x, y, batch_size):

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,14 +34,21 @@ def case():
 
 @pytest.fixture
 def native(request, tmp_path, monkeypatch):
-    """The module of a native implementation with an empty cache, forgotten afterwards."""
+    """The module of a native implementation that has compiled nothing yet; temporary files go to tmp_path."""
     if not shutil.which("cc"):
         pytest.skip("no C compiler")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     module = implementations.load(request.param)
-    monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
     module.library.cache_clear()
     yield module
     module.library.cache_clear()
+
+
+def put_before_cc(folder, monkeypatch, script):
+    """Makes `cc` mean a shell script."""
+    (folder / "cc").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "cc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 def is_right(module, case):
@@ -48,75 +56,38 @@ def is_right(module, case):
 
 
 @pytest.mark.parametrize("native", NATIVE, indirect=True)
-def test_a_source_is_compiled_once(native, case, monkeypatch):
+def test_a_source_is_compiled_once_in_a_process(native, case, tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("compiler")
+    put_before_cc(folder, monkeypatch, f'echo >> {folder}/calls\nexec {shutil.which("cc")} "$@"')
     assert is_right(native, case)
-    (file,) = native.CACHE.iterdir()
-    native.library.cache_clear()
-    ran = []
-    output = native.output
-    monkeypatch.setattr(native, "output", lambda *command: ran.append(command) or output(*command))
     assert is_right(native, case)
-    assert list(native.CACHE.iterdir()) == [file]
-    assert all("-o" not in command for command in ran)
+    assert (folder / "calls").read_text() == "\n"
 
 
 @pytest.mark.parametrize("native", NATIVE, indirect=True)
-def test_where_there_can_be_no_cache_it_is_compiled_all_the_same(native, case):
-    native.CACHE.write_text("a file where the folder should be")
+def test_compiling_leaves_nothing_behind(native, case, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = sorted(implementations.FOLDER.iterdir())
     assert is_right(native, case)
-    assert native.CACHE.read_text() == "a file where the folder should be"
+    assert list(tmp_path.iterdir()) == []
+    assert sorted(implementations.FOLDER.iterdir()) == before
 
 
 @pytest.mark.parametrize("native", NATIVE, indirect=True)
-def test_a_damaged_file_in_the_cache_is_not_used(native, case):
-    assert is_right(native, case)
-    (file,) = native.CACHE.iterdir()
-    # a new file under the old name: the old one is still mapped into this process
-    file.unlink()
-    file.write_bytes(b"\x7fELF and no more")
-    native.library.cache_clear()
-    assert is_right(native, case)
-
-
-@pytest.mark.parametrize("native", NATIVE, indirect=True)
-def test_another_cpu_or_compiler_gets_a_file_of_its_own(native, case, tmp_path, monkeypatch):
-    assert is_right(native, case)
-    real = shutil.which("cc")
-    (tmp_path / "bin").mkdir()
-    fake = tmp_path / "bin" / "cc"
-    fake.write_text(f'#!/bin/sh\nexec {real} "$@" -DTHE_MACROS_OF_ANOTHER_CPU\n')
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
-    native.library.cache_clear()
-    assert is_right(native, case)
-    assert len(list(native.CACHE.iterdir())) == 2
-
-
-@pytest.mark.parametrize("native", NATIVE, indirect=True)
-def test_a_compiler_that_fails_is_named(native, case, tmp_path, monkeypatch):
-    (tmp_path / "cc").write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
-    (tmp_path / "cc").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+def test_a_compiler_that_fails_is_heard_to_the_end(native, case, tmp_path, tmp_path_factory, monkeypatch):
+    script = "for i in $(seq 1000); do echo line $i >&2; done\necho error: out of order >&2\nexit 1"
+    put_before_cc(tmp_path_factory.mktemp("compiler"), monkeypatch, script)
     complaint = equivalence.judged(native, case).complaint
-    assert complaint.startswith("raised RuntimeError: the C compiler failed: cc ")
-    assert "out of order" in complaint
+    assert complaint.startswith("raised RuntimeError: cc failed: ")
+    assert "line 1000 error: out of order" in complaint
+    assert list(tmp_path.iterdir()) == []
 
 
 @needs_cc
 @pytest.mark.parametrize("name", NATIVE)
-def test_two_processes_may_compile_at_once(name, tmp_path):
-    code = (
-        "import sys; import implementations; from reference import equivalence; from tests.test_compiled import *;"
-        f"sys.exit(equivalence.judged(implementations.load({name!r}), "
-        "equivalence.solved('', small_problem())).complaint)"
-    )
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    assert [(process.communicate()[1].decode(), process.returncode) for process in processes] == [("", 0)] * 2
-    assert len(list((tmp_path / "one-trainer").iterdir())) == 1
+def test_the_first_error_in_a_source_is_named(name):
+    with pytest.raises(RuntimeError, match=r"cc failed: .*error: .*LANES"):
+        implementations.load(name).library()
 
 
 @needs_cc
