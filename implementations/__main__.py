@@ -8,6 +8,7 @@ python -m implementations manual_inplace --diff         what differs from its pa
 import argparse
 import difflib
 import os
+import re
 import sys
 import time
 
@@ -39,15 +40,45 @@ def ancestry(name):
 
 
 def difference(name, colour):
-    """The unified diff from the parent's file to this one's, as lines. Raises Refusal."""
+    """What changed from the parent's file to this one's, as lines: code, then C or CUDA, then prose. Raises Refusal."""
     parent = implementations.parent(name)
     if parent is None:
         raise Refusal(f"{name} has no parent to differ from; its docstring has no line: Compare with `NAME`: ...")
     if parent not in implementations.names():
         raise Refusal(f"{name} names {parent} as its parent, and there is no such file")
-    before, after = (implementations.source(file).splitlines() for file in (parent, name))
-    lines = difflib.unified_diff(before, after, f"{parent}.py", f"{name}.py", lineterm="")
-    return [painted(line) for line in lines] if colour else list(lines)
+    (prose_before, before), (prose, after) = map(prose_and_code, (parent, name))
+    lines = [
+        *hunks(before, after, f"{parent}.py", f"{name}.py"),
+        *c_difference(parent, name),
+        *hunks(prose_before, prose, f"{parent}.py: docstring", f"{name}.py: docstring"),
+    ]
+    return [painted(line) for line in lines] if colour else lines
+
+
+def c_difference(parent, name):
+    """The same of the C or CUDA files beside the two; one line if only the second has one."""
+    before, after = map(implementations.c_source, (parent, name))
+    if before and after:
+        return hunks(before, after, c_file(parent), c_file(name))
+    return [f"+++ {c_file(name)}: new, {implementations.c_lines_of_code(after)} lines of code"] if after else []
+
+
+def c_file(name):
+    """The name of the C or CUDA file beside an implementation that has one."""
+    return next(file for file in (f"{name}.c", f"{name}.cu") if (implementations.FOLDER / file).exists())
+
+
+def prose_and_code(name):
+    """The docstring of the file, and what is below it: two texts."""
+    text = implementations.source(name)
+    prose = (re.match(r'""".*?"""\n+', text, re.DOTALL) or [""])[0]
+    return prose.rstrip(), text.removeprefix(prose)
+
+
+def hunks(before, after, name_before, name_after):
+    """The unified diff of two texts as lines. It has no line numbers: those of code would count from its docstring."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name_before, name_after, lineterm="")
+    return ["@@" if line.startswith("@@") else line for line in lines]
 
 
 def printed_difference(name):

@@ -48,6 +48,44 @@ def test_the_diff_shows_what_changed_and_in_colour_if_asked():
     assert [re.sub("\033\\[\\d+m", "", line) for line in painted] == plain
 
 
+def headings(name):
+    """The lines of a diff that name files."""
+    return [line for line in command.difference(name, colour=False) if line.startswith(("--- ", "+++ "))]
+
+
+def test_the_diff_shows_code_before_prose():
+    lines = command.difference("manual_onehot", colour=False)
+    code = lines.index("+            grad = torch.softmax(xb @ weight + bias, dim=1) - yb")
+    assert code < lines.index("--- manual_inplace.py: docstring")
+    assert code < lines.index("+Compare with `manual_inplace`: `- onehot` in place of the indexed write.")
+    below = lines[lines.index("+++ manual_onehot.py: docstring") :]
+    assert not [line for line in below if "import" in line or "def " in line]
+
+
+def test_a_file_without_a_docstring_is_all_code(tmp_path, monkeypatch):
+    monkeypatch.setattr(implementations, "FOLDER", tmp_path)
+    (tmp_path / "plain.py").write_text('x = """a\n"""\n')
+    (tmp_path / "idea.py").write_text('"""One\n\nCompare with `plain`: y.\n"""\n\n\ny = 1\n')
+    assert command.prose_and_code("plain") == ("", 'x = """a\n"""\n')
+    assert command.prose_and_code("idea") == ('"""One\n\nCompare with `plain`: y.\n"""', "y = 1\n")
+
+
+def test_the_diff_shows_what_changed_in_c_too():
+    python, c, prose = headings("native_dense")[::2]
+    assert (python, c, prose) == ("--- native_single.py", "--- native_single.c", "--- native_single.py: docstring")
+    lines = command.difference("native_dense", colour=False)
+    assert "+static void meet(struct job *job, long long step) {" in lines
+    assert "+++ native_dense.c" in lines
+
+
+def test_a_c_file_that_the_parent_has_not_is_one_line():
+    new = [line for line in command.difference("native_single", colour=False) if "native_single.c" in line]
+    count = implementations.c_lines_of_code(implementations.c_source("native_single"))
+    assert f"+++ native_single.c: new, {count} lines of code" in new
+    assert "+++ cluster_epoch.cu: new, " in "\n".join(command.difference("cluster_epoch", colour=False))
+    assert not [line for line in headings("manual_inplace") if ".c" in line]
+
+
 def test_a_diff_needs_no_device():
     assert command.difference("graph_epoch", colour=False)[:2] == ["--- graph_step.py", "+++ graph_epoch.py"]
     assert run("graph_epoch", "--diff").returncode == 0
