@@ -1,0 +1,296 @@
+"""One row: two trainers side by side, and what was measured of them. Needs neither torch nor numpy.
+
+A Row checks itself when it is made, so there is none that could not be saved and read back.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import attrgetter
+from statistics import median
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from benchmarks.runs import statistics
+from benchmarks.runs.statistics import Estimate, Sample
+
+LONGEST = 1000  # of any text in a run
+LARGEST = 1e18  # of any number in a run; NaN and infinity are not below it
+
+
+class RowError(ValueError):
+    """Values that make no row; the message is one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What was asked, of which machine: the same for all rows of one problem on one device.
+
+    rows, steps: per epoch and per run.  hand_off_seconds: from one step to the next, None on a CPU.  floor_seconds:
+    the least time for a run.  Versions of packages that are not there are "none".
+    """
+
+    dataset: str
+    dataset_origin: str
+    dataset_sha256: str
+    rows: int
+    features: int
+    classes: int
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    steps: int
+    dtype: str
+    device: str
+    device_name: str
+    threads: int
+    system: str
+    python: str
+    torch: str
+    numpy: str
+    numba: str
+    jax: str
+    triton: str
+    checker_sha256: str
+    bytes_per_second: float
+    flops_per_second: float
+    hand_off_seconds: float | None
+    floor_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of the two trainers of a row. error: the largest of all its runs, in float32 noise.
+
+    seconds, cpu_seconds: one of each for each pair.  What is counted is None outside torch, kernels also on a CPU.
+    """
+
+    name: str
+    first_call_seconds: float
+    error: float
+    lines: int
+    source_sha256: str
+    seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
+    operations_per_step: float | None = None
+    bytes_per_step: float | None = None
+    calls_per_step: float | None = None
+    kernels_per_epoch: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An implementation beside its baseline. Raises RowError when it is made of what makes no row.
+
+    parent, idea: of the implementation; None if it has none.  first_look: at so many pairs the row was first looked
+    at, then at twice as many, and so on; 0 if their number was fixed before.
+    process, start_seconds, baseline_first: of each pair the process it ran in, when it began, in seconds since 1970,
+    and whether the baseline ran first.
+    """
+
+    setting: Setting
+    own: Side
+    baseline: Side
+    parent: str | None
+    idea: str | None
+    first_look: int
+    process: tuple[int, ...]
+    start_seconds: tuple[float, ...]
+    baseline_first: tuple[bool, ...]
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        check_pairs(self)
+
+    @property
+    def pairs(self) -> int:
+        """How many there are."""
+        return len(self.own.seconds)
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """The device and the problem: rows of one place stand together."""
+        return self.setting.device, self.setting.rows, self.setting.batch_size
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """What tells the rows of one run apart."""
+        return self.own.name, *self.place
+
+    @cached_property
+    def log_ratios(self) -> Sample:
+        """The Sample of log(baseline / own): above 0 is faster than the baseline."""
+        return self.sample(lambda own, baseline: math.log(baseline / own))
+
+    @cached_property
+    def ratio(self) -> Estimate:
+        """How many times as fast as the baseline, with its 99 % interval."""
+        return statistics.exponential(self.log_ratios.interval(statistics.LEVEL))
+
+    @cached_property
+    def difference(self) -> Estimate:
+        """How many seconds more than the baseline, with its 99 % interval."""
+        return self.sample(lambda own, baseline: own - baseline).interval(statistics.LEVEL)
+
+    def sample(self, value: Callable[[float, float], float]) -> Sample:
+        """The Sample of value(own seconds, baseline seconds) of each pair, by process."""
+        found: dict[int, list[float]] = {}
+        for process, own, baseline in zip(self.process, self.own.seconds, self.baseline.seconds, strict=True):
+            found.setdefault(process, []).append(value(own, baseline))
+        share = statistics.share_of_look(self.first_look, self.pairs) if self.first_look else 1.0
+        return Sample([sorted(values) for values in found.values()], share)  # sorted once: every interval does it again
+
+    @property
+    def fingerprint(self) -> dict[str, str | float]:
+        """What must be the same in rows that are compared, by its key in a saved row."""
+        return {key: attrgetter(LAYOUT[key])(self) for key in FINGERPRINT}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as it is saved: pytest-benchmark keeps one dictionary for each."""
+        values = {key: attrgetter(path)(self) for key, path in LAYOUT.items()}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, info: Any) -> "Row":
+        """The Row of what to_dict gave; what may be None may also be missing. Raises RowError."""
+        parts: dict[str, dict[str, Any]] = {"": {}, "setting": {}, "own": {}, "baseline": {}}
+        for key, path in LAYOUT.items():
+            part, _, field = path.rpartition(".")
+            value = info.get(key) if isinstance(info, dict) else None
+            parts[part][field] = tuple(value) if isinstance(value, list) else value
+        declared = parts[""].pop("pairs")
+        own, baseline = Side(**parts["own"]), Side(**parts["baseline"])
+        row = cls(setting=Setting(**parts["setting"]), own=own, baseline=baseline, **parts[""])
+        if row.pairs != declared:
+            raise RowError(f"row {own.name} has {row.pairs} pairs and declares {str(declared)[:20]}; was it cut?")
+        return row
+
+
+def layout() -> dict[str, str]:
+    """The keys of a saved row in their order, each with the path to its value in a Row."""
+    hints = get_type_hints(Side)
+    lists = [field for field, kind in hints.items() if get_origin(kind) is tuple]
+    counts = [field for field, kind in hints.items() if isinstance(kind, UnionType)]
+    facts = [field for field in hints if field not in ("name", *lists, *counts)]
+    own_and_baseline = (("own", ""), ("baseline", "baseline_"))
+    return {
+        **{field: f"setting.{field}" for field in get_type_hints(Setting)},
+        **{field: field for field in ("pairs", "process", "start_seconds", "baseline_first")},
+        **{f"{side}_{field}": f"{side}.{field}" for field in lists for side, _ in own_and_baseline},
+        **{f"{prefix}{field}": f"{side}.{field}" for side, prefix in own_and_baseline for field in facts},
+        **{"name": "own.name", "parent": "parent", "idea": "idea", "baseline": "baseline.name"},
+        "first_look": "first_look",
+        **{f"{prefix}{field}": f"{side}.{field}" for side, prefix in own_and_baseline for field in counts},
+    }
+
+
+def kinds() -> dict[str, Any]:
+    """The type of each value of a saved row by its key, names first: complaints about the others need them."""
+    parts = {"": get_type_hints(Row), "setting": get_type_hints(Setting)}
+    parts["own"] = parts["baseline"] = get_type_hints(Side)
+    paths = {key: LAYOUT[key].rpartition(".") for key in ("name", *LAYOUT) if key != "pairs"}
+    return {key: parts[part][field] for key, (part, _, field) in paths.items()}
+
+
+LAYOUT = layout()
+KINDS = kinds()
+
+# Rows that differ in one of these answer different questions, or answer them in different places.
+FINGERPRINT = (
+    *("dataset_sha256", "rows", "features", "classes", "batch_size", "epochs", "learning_rate", "dtype"),
+    *("device_name", "threads", "system", "python", "torch", "numpy", "numba", "jax", "triton"),
+    *("checker_sha256", "baseline_source_sha256"),
+)
+
+
+def joined(rows: Sequence[Row], process: Sequence[int] | None = None) -> Row:
+    """One row of the pairs of all, one after the other, with the median of their first calls and their largest errors.
+
+    process: the number of the process that each of them ran in; without it they keep those that they have.
+    """
+
+    def side(parts: Sequence[Side]) -> Side:
+        return replace(
+            parts[0],
+            first_call_seconds=median(part.first_call_seconds for part in parts),
+            error=max(part.error for part in parts),
+            seconds=sum((part.seconds for part in parts), ()),
+            cpu_seconds=sum((part.cpu_seconds for part in parts), ()),
+        )
+
+    numbered = [row.process for row in rows]
+    if process is not None:
+        numbered = [(number,) * row.pairs for number, row in zip(process, rows, strict=True)]
+    return replace(
+        rows[0],
+        own=side([row.own for row in rows]),
+        baseline=side([row.baseline for row in rows]),
+        process=sum(numbered, ()),
+        start_seconds=sum((row.start_seconds for row in rows), ()),
+        baseline_first=sum((row.baseline_first for row in rows), ()),
+    )
+
+
+def clean(text: str) -> str:
+    """A text from a file as one that a row may hold: one line of printable letters, cut where it is too long."""
+    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
+    return " ".join(words)[:LONGEST].rstrip()
+
+
+def check_values(row: Row) -> None:
+    """Raises RowError unless the row holds what the tables show."""
+    for key, kind in KINDS.items():
+        value = attrgetter(LAYOUT[key])(row)
+        if not is_a(value, kind):
+            raise RowError(f"a row without a usable {key!r}; was it saved by another version of this suite?")
+        if key in ("name", "baseline", "device") and not re.fullmatch(r"[A-Za-z0-9_]{1,100}", value):
+            raise RowError(f"a row's {key} is {value[:40]!a}; expected letters, digits and _")
+        if isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST):
+            raise RowError(f"a row's {key} is {value[:40]!a}; expected one line of at most {LONGEST} letters")
+        if isinstance(value, int | float) and not abs(value) < LARGEST:
+            raise RowError(f"row {row.own.name} has {str(value)[:20]} as its {key}; expected a finite number")
+        if isinstance(value, int | float) and isinstance(kind, UnionType) and value < 0:
+            raise RowError(f"row {row.own.name} has {value} as its {key}; expected at least 0")
+    name, setting = row.own.name, row.setting
+    if min(setting.epochs, setting.steps, setting.rows, setting.batch_size) < 1:
+        raise RowError(f"row {name} has no epochs, steps, rows or batches")
+    if not setting.floor_seconds > 1 / LARGEST:
+        raise RowError(f"row {name} has a floor of {setting.floor_seconds} seconds, expected more than 0")
+    if (setting.hand_off_seconds or 0) * setting.steps > setting.floor_seconds:
+        raise RowError(f"row {name} has a floor below the hand-offs of its steps")
+
+
+def check_pairs(row: Row) -> None:
+    """Raises RowError unless the row's lists are those of pairs in a balanced order."""
+    name, count = row.own.name, row.pairs
+    for key, kind in KINDS.items():
+        if get_origin(kind) is not tuple:
+            continue
+        values, (kind, _) = attrgetter(LAYOUT[key])(row), get_args(kind)
+        if len(values) != count:
+            raise RowError(f"row {name} has {len(values)} {key} but {count} own_seconds")
+        if not all(is_a(value, kind) and (kind is bool or 0 <= value < LARGEST) for value in values):
+            expected = {bool: "true or false", int: "whole number of at least 0"}.get(kind, "positive number")
+            raise RowError(f"row {name} has a value in {key} that is no {expected}")
+    if not min(row.own.seconds + row.baseline.seconds, default=0) > 1 / LARGEST:
+        raise RowError(f"row {name} has no pairs, or times of 0 seconds")
+    first, processes = row.first_look, set(row.process)
+    if first and (len(processes) > 1 or count not in [first << look for look in range(64)] or first < 0):
+        raise RowError(f"row {name} has {count} pairs; looks were at {first}, twice as many, and so on")
+    for process in processes:
+        places = [place for place, own in zip(row.baseline_first, row.process, strict=True) if own == process]
+        if 2 * sum(places) != len(places):
+            raise RowError(f"row {name} has its baseline first in {sum(places)} of {len(places)} pairs; expected half")
+
+
+def is_a(value: object, kind: Any) -> bool:
+    """Whether the value is of this type. A whole number is a number, True and False are none; of a tuple no more."""
+    if isinstance(kind, UnionType):
+        return any(is_a(value, one) for one in get_args(kind))
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
