@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import tempfile
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import pytest_benchmark
 import implementations
 from benchmarks.measure import processes
 from benchmarks.runs import saved, statistics
+from benchmarks.runs.row import Row
 from benchmarks.show import table
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or torch's profiler prints lines of its own
@@ -70,7 +72,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     check_pytest_benchmark(pytest_benchmark.__version__)
     config.settings = checked_settings(config.option)
-    config.run = saved.Run([], [], [], {}, config.settings.margin)
+    config.infos, config.untimed, config.aa_checks, config.conditions = [], [], (), saved.Conditions()
     config.option.benchmark_quiet = True  # one table, ours
     if config.option.benchmark_only and not config.option.collectonly and config.option.benchmark_json is None:
         now = datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -259,11 +261,12 @@ def pytest_runtestloop(session):
         pytest.exit(f"a process ended with status {ended}; its last lines say why", returncode=ended.args[0] or 1)
     except processes.Unlike as unlike:
         pytest.exit(str(unlike), returncode=1)
-    config.run = saved.run_of(content)
+    run = saved.run_of(content)
+    config.infos, config.untimed = [row.to_dict() for row in run.rows], run.untimed
+    config.aa_checks, config.conditions = run.aa_checks, run.conditions
     if config.option.benchmark_json:
-        text = json.dumps(content | saved.beside_the_rows(config.run), indent=1)
-        Path(config.option.benchmark_json).write_text(text, encoding="utf-8")
-    session.testsfailed = sum(not reason.startswith("skipped") for _, reason in config.run.untimed)
+        saved.write(config.option.benchmark_json, content | saved.beside_the_rows(run))
+    session.testsfailed = sum(not reason.startswith("skipped") for _, reason in run.untimed)
     return True
 
 
@@ -282,17 +285,17 @@ def pytest_runtest_makereport(item, call):
 
 def collect(item, call, report):
     """Keeps the row of a test that has ended, or why it has no time."""
-    run = item.config.run
+    config = item.config
     if report.skipped:
-        run.untimed.append((item.callspec.id, f"skipped: {call.excinfo.value}"))
+        config.untimed.append((item.callspec.id, f"skipped: {call.excinfo.value}"))
     elif report.failed:
         reason = " ".join(str(call.excinfo.value).split()) or call.excinfo.typename
         word = "not comparable" if call.excinfo.typename == "NotComparable" else "wrong"
-        run.untimed.append((item.callspec.id, f"{word}: {reason}"))
+        config.untimed.append((item.callspec.id, f"{word}: {reason}"))
         if call.excinfo.typename in ("NotComparable", "Wrong"):
             report.longrepr = reason
     elif call.when == "call" and item.funcargs["benchmark"].extra_info:
-        run.rows.append(item.funcargs["benchmark"].extra_info)
+        config.infos.append(item.funcargs["benchmark"].extra_info)
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):
@@ -300,16 +303,32 @@ def pytest_benchmark_update_machine_info(config, machine_info):
 
 
 def pytest_benchmark_update_json(config, benchmarks, output_json):
-    output_json.update(saved.beside_the_rows(finished_run(config)))
+    output_json.update(beside_the_rows(config))
+
+
+def beside_the_rows(config):
+    """What is saved beside the rows; one of several processes has no words, and may have too few pairs for a Run."""
+    if config.settings.part is None:
+        return saved.beside_the_rows(finished_run(config))
+    finish(config)
+    checks, conditions = [check.to_dict() for check in config.aa_checks], asdict(config.conditions)
+    both = {"untimed": config.untimed, "null_lanes": checks}
+    return both | {"conditions": conditions, "margin": config.settings.margin}
+
+
+def finish(config):
+    """Takes what the suite measured beside the rows, once: what is saved is what is shown."""
+    suite, config.suite = getattr(config, "suite", None), None
+    if suite is not None:
+        config.aa_checks = tuple(check.row() for check in suite.aa_checks.values() if check.found)
+        config.conditions = suite.watch.conditions()
 
 
 def finished_run(config):
-    """The Run with what its suite measured beside the rows, taken once: what is saved is what is shown."""
-    suite, config.suite = getattr(config, "suite", None), None
-    if suite is not None:
-        lanes = [lane.facts() for lane in suite.null_lanes.values() if lane.found]
-        config.run = config.run._replace(null_lanes=lanes, conditions=suite.conditions.facts())
-    return config.run
+    """The Run of all rows."""
+    finish(config)
+    rows, untimed = tuple(map(Row.from_dict, config.infos)), tuple(config.untimed)
+    return saved.Run(rows, untimed, config.aa_checks, config.conditions, config.settings.margin)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -321,29 +340,22 @@ def pytest_sessionfinish(session, exitstatus):
     """
     config, suite = session.config, getattr(session.config, "suite", None)
     yield
-    rows, path = finished_run(config).rows, config.option.benchmark_json
+    rows, path = config.infos, config.option.benchmark_json
     if config.settings.part is not None and not rows:
-        replace(path, {"benchmarks": []} | saved.beside_the_rows(config.run))
+        saved.write(path, {"benchmarks": []} | beside_the_rows(config))
     if suite and rows and exitstatus != pytest.ExitCode.INTERRUPTED:
         count_steps(session, suite)
         if path and Path(path).exists():
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             for benchmark, row in zip(content["benchmarks"], rows, strict=True):
                 benchmark["extra_info"] = row
-            replace(path, content)
-
-
-def replace(path, content):
-    """Puts a file of this content in the place of the one that is there; a moment without either there is not."""
-    beside = Path(f"{path}.part")
-    beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    os.replace(beside, path)
+            saved.write(path, content)
 
 
 def count_steps(session, suite):
     """Adds counts to the rows that are timed; whatever happens meanwhile, they are saved as they are by then."""
     try:
-        suite.count(session.config.run.rows)
+        suite.count(session.config.infos)
     except BaseException as raised:
         word = " ".join([type(raised).__name__, *str(raised).split()])
         session.config.get_terminal_writer().line(f"\nnot all steps were counted: {word}")
@@ -352,8 +364,8 @@ def count_steps(session, suite):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if (config.run.rows or config.run.untimed) and config.settings.part is None:
+    if (config.infos or config.untimed) and config.settings.part is None:
         terminalreporter.section("one trainer, many writings")
         terminalreporter.write_line(table.text(finished_run(config), config.settings.columns))
-        if config.run.rows and config.option.benchmark_json:
+        if config.infos and config.option.benchmark_json:
             terminalreporter.write_line(f"\nsaved: {config.option.benchmark_json}")

@@ -11,70 +11,74 @@ a time in A is wrong in B.
 
 import argparse
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks.runs import saved, statistics, verdicts
+from benchmarks.runs import saved, statistics
+from benchmarks.runs.row import Row
+from benchmarks.runs.saved import Run
+from benchmarks.runs.statistics import Change
 from benchmarks.show import table
+from benchmarks.show.cells import row_id
 
 SLOWER, UNUSABLE, NOT_COMPARABLE = 1, 2, 3
 COLUMNS = ("name", "x baseline in A (99 %)", "in B (99 %)", "B / A", "98 % interval", "verdict", "")
 
 
-def unlike(a, b):
-    """Why the runs cannot be compared: a list of lines, empty if they can."""
+def unlike(a: Run, b: Run) -> list[str]:
+    """Why the runs cannot be compared, in lines; none if they can."""
     rows_a, rows_b = by_id(a, b)
     common = sorted(rows_a.keys() & rows_b.keys())
     if not common:
         return [f"device or rows: A has {listed(rows_a)}; B has {listed(rows_b)}; no row is in both"]
-    found = {}  # by what differs, the rows in which it does
+    found: dict[tuple[str, str, str], list[str]] = {}  # by what differs, the rows in which it does
     for name in common:
-        for field in (*saved.FINGERPRINT, "baseline"):
-            values = rows_a[name][field], rows_b[name][field]
-            if values[0] != values[1]:
-                found.setdefault((field, *map(shown, values)), []).append(name)
+        of_a, of_b = (row.fingerprint | {"baseline": row.baseline.name} for row in (rows_a[name], rows_b[name]))
+        for field in of_a:
+            if of_a[field] != of_b[field]:
+                found.setdefault((field, shown(of_a[field]), shown(of_b[field])), []).append(name)
     return [
-        f"{field} is {of_a} in A, {of_b} in B" + ("" if len(names) == len(common) else f" for {listed(names)}")
-        for (field, of_a, of_b), names in found.items()
-    ] + [f"{side} has no verdicts: {why}" for side, run in (("A", a), ("B", b)) if (why := verdicts.cannot_judge(run))]
+        f"{field} is {in_a} in A, {in_b} in B" + ("" if len(names) == len(common) else f" for {listed(names)}")
+        for (field, in_a, in_b), names in found.items()
+    ] + [f"{side} has no verdicts: {run.cannot_judge}" for side, run in (("A", a), ("B", b)) if run.cannot_judge]
 
 
-def listed(names):
+def listed(names: Iterable[str]) -> str:
     """The first of some names."""
     names = list(names)
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def shown(value):
+def shown(value: str | float) -> str:
     """The value of a field, hashes by their beginning."""
     return str(value)[:60] if len(str(value)) != 64 else str(value)[:12]
 
 
-def by_id(*runs):
+def by_id(*runs: Run) -> list[dict[str, Row]]:
     """The rows of each run by their ids, with batch size and number of rows where these vary in any run."""
     several = {field for run in runs for field in table.varying(run.rows)}
-    return [
-        {table.row_id(row["name"], row["device"], **{field: row[field] for field in several}): row for row in run.rows}
-        for run in runs
-    ]
+
+    def name(row: Row) -> str:
+        return row_id(row.own.name, row.setting.device, **{field: getattr(row.setting, field) for field in several})
+
+    return [{name(row): row for row in run.rows} for run in runs]
 
 
-def changes(a, b):
-    """The statistics.Change of each row that is in both runs, by its id."""
+def changes(a: Run, b: Run) -> dict[str, Change]:
+    """The Change of each row that is in both runs, by its id."""
     rows_a, rows_b = by_id(a, b)
-    return {
-        name: statistics.Change(verdicts.log_ratios(rows_a[name]), verdicts.log_ratios(rows_b[name]))
-        for name in sorted(rows_a.keys() & rows_b.keys())
-    }
+    common = sorted(rows_a.keys() & rows_b.keys())
+    return {name: Change(rows_a[name].log_ratios, rows_b[name].log_ratios) for name in common}
 
 
-def words(a, b, changes):
+def words(a: Run, b: Run, changes: Mapping[str, Change]) -> dict[str, str]:
     """The word of each row that is in both runs, by its id; the same for (b, a), with faster and slower swapped."""
     return statistics.words(changes, max(a.margin, b.margin))
 
 
-def lines(a, b, changes, words):
+def lines(a: Run, b: Run, changes: Mapping[str, Change], words: Mapping[str, str]) -> list[list[str]]:
     """The cells of the comparison, one line for each row of either run."""
     rows_a, rows_b = by_id(a, b)
     reasons = dict(a.untimed) | dict(b.untimed)
@@ -84,25 +88,26 @@ def lines(a, b, changes, words):
     ]
 
 
-def lost(a, b):
+def lost(a: Run, b: Run) -> list[str]:
     """The rows that have a time in A and none in B, though B has tried, by their ids."""
     rows_a, rows_b = by_id(a, b)
     return sorted((rows_a.keys() - rows_b.keys()) & dict(b.untimed).keys())
 
 
-def cells(name, row_a, row_b, change, word, reasons):
+def cells(
+    name: str, row_a: Row | None, row_b: Row | None, change: Change | None, word: str, reasons: Mapping[str, str]
+) -> list[str]:
     """One row as text: its ratio in each run, B's over A's, and the word for it."""
-    ratios = [row and verdicts.ratio(row) for row in (row_a, row_b)]
-    texts = [verdicts.interval_text(ratio, digits=2) if ratio else "" for ratio in ratios]
-    if not change:
+    texts = [row.ratio.text(digits=2) if row else "" for row in (row_a, row_b)]
+    if not (row_a and row_b and change):
         reason = reasons.get(name, "").partition(":")[0]
         return [name, *texts, "", "", word, f"only in {'A' if row_a else 'B'}" + (f": {reason}" if reason else "")]
     quotient = statistics.exponential(change.interval(2 * statistics.LEVEL))
-    note = "" if row_a["source_sha256"] == row_b["source_sha256"] else "source changed"
+    note = "" if row_a.own.source_sha256 == row_b.own.source_sha256 else "source changed"
     return [name, *texts, f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", word, note]
 
 
-def loaded(path_a, path_b):
+def loaded(path_a: str, path_b: str) -> tuple[Run, Run]:
     """Both runs. Raises saved.RunError."""
     runs = saved.load(path_a), saved.load(path_b)
     for path, run in zip((path_a, path_b), runs, strict=True):
@@ -110,13 +115,13 @@ def loaded(path_a, path_b):
             raise saved.RunError(f"{path}: no row has a time")
     if Path(path_a).samefile(path_b):
         raise saved.RunError(f"{path_b}: the same run as {path_a}; name two different ones")
-    starts = [{tuple(row["start_seconds"]) for row in run.rows} for run in runs]
+    starts = [{row.start_seconds for row in run.rows} for run in runs]
     if starts[0] & starts[1]:
         raise saved.RunError(f"{path_b}: holds pairs of the same moments as {path_a}; name two different runs")
     return runs
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description="Compares two saved runs.")
     parser.add_argument("a", metavar="A", help="a saved run, before")
     parser.add_argument("b", metavar="B", help="another, after")

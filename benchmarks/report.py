@@ -8,13 +8,14 @@ each layer costs; of several batch sizes it draws a picture, .svg. Without RUN: 
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.runs import saved
 from benchmarks.show import layers, table
 
 
-def pages(path, columns=()):
+def pages(path: Path, columns: Sequence[str] = ()) -> dict[str, str]:
     """What belongs beside a saved run: texts by the suffix of their file. Raises saved.RunError."""
     run = saved.load(path)
     if not table.varying(run.rows):
@@ -27,12 +28,12 @@ def pages(path, columns=()):
         return {".md": markdown}
     from benchmarks.show import picture
 
-    row = run.rows[0]
-    title = f"{row['dataset']}, {row['device_name']}, {row['threads']} threads: the fastest writing of each family"
+    where = run.rows[0].setting
+    title = f"{where.dataset}, {where.device_name}, {where.threads} threads: the fastest writing of each family"
     return {".svg": picture.svg(panels, title), ".md": markdown}
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="A saved run as Markdown.")
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a saved run (the newest in results/)")
     parser.add_argument("--columns", help=f"of the table, some of: {', '.join(table.CHOICES)}".replace("%", "%%"))

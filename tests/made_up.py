@@ -1,9 +1,12 @@
 """Rows and runs that nobody measured."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.runs import saved
 from benchmarks.runs.row import Row
+from benchmarks.runs.saved import Conditions, Run
 
 MOMENTS = itertools.count()  # no two rows are of the same
 
@@ -72,3 +75,37 @@ def info(name: str = "manual_inplace", own: float = 0.1, beside: float = 0.2, **
 def row(name: str = "manual_inplace", own: float = 0.1, beside: float = 0.2, **changed: Any) -> Row:
     """The Row of `info`."""
     return Row.from_dict(info(name, own, beside, **changed))
+
+
+def aa_check(own: float = 0.2, beside: float = 0.2, **changed: Any) -> Row:
+    """The reference beside its copy; if nothing else is given, no difference is found."""
+    return row(saved.COPY, own, beside, source_sha256="bb", **changed)
+
+
+CONDITIONS = Conditions(other_cores=0.25, stolen_cores=0.125, switches_per_second=7.4, lowest_megahertz=2000.0)
+
+
+def run(
+    *rows: Row,
+    untimed: Sequence[tuple[str, str]] = (),
+    aa_checks: Sequence[Row] | None = None,
+    margin: float = 0.01,
+) -> Run:
+    """A run of these rows. If no A/A checks are given there is one for each device, which finds no difference."""
+    if aa_checks is None:
+        one_of_each = {row.setting.device: row for row in rows}
+        aa_checks = [
+            aa_check(
+                device=device,
+                own_seconds=[0.2] * one.pairs,
+                process=list(one.process),
+                baseline_first=list(one.baseline_first),
+            )
+            for device, one in sorted(one_of_each.items())
+        ]
+    return Run(rows, tuple(untimed), tuple(aa_checks), CONDITIONS, margin)
+
+
+def content(run: Run) -> dict[str, Any]:
+    """The run as it is saved."""
+    return {"benchmarks": [{"extra_info": row.to_dict()} for row in run.rows]} | saved.beside_the_rows(run)

@@ -1,8 +1,8 @@
 """What else the machine did."""
 
 from benchmarks.measure import conditions
-from benchmarks.measure.conditions import Conditions, Counters
-from benchmarks.runs import verdicts
+from benchmarks.measure.conditions import Counters, Watch
+from benchmarks.runs.saved import Conditions
 
 
 def test_what_others_took_is_what_this_process_did_not(monkeypatch):
@@ -10,18 +10,14 @@ def test_what_others_took_is_what_this_process_did_not(monkeypatch):
     monkeypatch.setattr(conditions, "counters", lambda: next(counters))
     frequencies = iter([[2000.0, 2100.0], [1900.0, 2050.0]])
     monkeypatch.setattr(conditions, "megahertz", lambda: next(frequencies))
-    found = Conditions()
-    found.look()
-    found.look()
-    facts = found.facts()
-    assert facts == {
-        "other_cores": 0.9,
-        "stolen_cores": 0.1,
-        "switches_per_second": 3,
-        "lowest_megahertz": 1900,
-        "highest_megahertz": 2100,
-    }
-    assert verdicts.sentence(facts) == (
+    watch = Watch()
+    watch.look()
+    watch.look()
+    found = watch.conditions()
+    assert found == Conditions(
+        other_cores=0.9, stolen_cores=0.1, switches_per_second=3, lowest_megahertz=1900, highest_megahertz=2100
+    )
+    assert found.text() == (
         "other processes kept 0.90 cores busy, the hypervisor took 0.10, 3 involuntary switches a second, frequencies "
         "from 1900 MHz, up to 2100 MHz"
     )
@@ -30,10 +26,10 @@ def test_what_others_took_is_what_this_process_did_not(monkeypatch):
 def test_where_nothing_is_known_nothing_is_said(monkeypatch):
     monkeypatch.setattr(conditions, "counters", lambda: None)
     monkeypatch.setattr(conditions, "megahertz", list)
-    found = Conditions()
-    found.look()
-    assert set(found.facts().values()) == {None}
-    assert verdicts.sentence(found.facts()) == "unknown"
+    watch = Watch()
+    watch.look()
+    assert watch.conditions() == Conditions()
+    assert Conditions().text() == "unknown"
 
 
 def test_a_system_without_proc(monkeypatch):

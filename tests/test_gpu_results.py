@@ -70,7 +70,7 @@ def test_what_may_be_absent_is_not_needed(checkout):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pooch is not installed, so MNIST cannot be fetched" in " ".join(done.stdout.split())
     (row,) = saved.load(path).rows
-    assert row["dataset"] == "digits"
+    assert row.setting.dataset == "digits"
     shutil.rmtree(checkout / "hidden")
     done = ended(checkout, sys.executable, "-m", "benchmarks.report", path, "--columns", columns)
     assert done.returncode == 0, done.stderr

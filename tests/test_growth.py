@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.runs import saved
 from benchmarks.show import growth, picture, table
-from tests.test_tables import content, row, run
+from tests.made_up import content, row, run
 
 ROOT = Path(__file__).parent.parent
 SIZES = (16, 64, 256, 1024, 50_000)
@@ -68,10 +68,10 @@ def test_a_family_is_its_fastest_member_at_each_batch_size():
     a, b = planted("x_a", 1e-4, 0.1), planted("x_b", 1e-3, 0.01)
     (panel,) = growth.panels(run(*a, *b))
     assert panel.families.keys() == {"torch_nn", "x"}
-    fastest = [min(one["own_seconds"][0], other["own_seconds"][0]) for one, other in zip(a, b, strict=True)]
+    fastest = [min(one.own.seconds[0], other.own.seconds[0]) for one, other in zip(a, b, strict=True)]
     assert [point.seconds for point in panel.families["x"]] == pytest.approx(fastest)
-    assert fastest[0] == a[0]["own_seconds"][0]
-    assert fastest[-1] == b[-1]["own_seconds"][0]
+    assert fastest[0] == a[0].own.seconds[0]
+    assert fastest[-1] == b[-1].own.seconds[0]
 
 
 def test_a_crossing_is_found_between_the_right_sizes_with_its_cause():

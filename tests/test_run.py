@@ -115,7 +115,7 @@ def test_a_new_file_has_its_row_without_any_other_edit(mixed):
     done, path = mixed
     assert re.search(r"^my_idea-cpu +\d+\.\d+ +\d+\.\d +[\d.]+ +\d+\.\d\d ", done.stdout, re.MULTILINE)
     assert re.search(r"^with_prepare-cpu +\d", done.stdout, re.MULTILINE)
-    assert {row["name"] for row in saved.load(path).rows} == {
+    assert {row.own.name for row in saved.load(path).rows} == {
         "manual_inplace",
         "my_idea",
         "with_prepare",
@@ -133,9 +133,10 @@ def test_steps_are_counted_and_a_count_that_fails_costs_no_row(project):
         done = bench(project, "--benchmark-only", *options, "-k", "manual_inplace or raises_when_counted")
     assert done.returncode == 0, done.stdout
     assert "USDT" not in done.stdout + done.stderr  # what torch's profiler prints of itself
-    rows = {row["name"]: row for row in saved.load(path).rows}
-    assert rows["raises_when_counted"]["operations_per_step"] is None
-    assert rows["manual_inplace"]["operations_per_step"] > rows["manual_inplace"]["baseline_operations_per_step"] > 10
+    rows = {row.own.name: row for row in saved.load(path).rows}
+    assert rows["raises_when_counted"].own.operations_per_step is None
+    counted = rows["manual_inplace"]
+    assert counted.own.operations_per_step > counted.baseline.operations_per_step > 10
 
 
 def test_a_count_that_takes_the_process_with_it_costs_no_time(project):
@@ -145,7 +146,7 @@ def test_a_count_that_takes_the_process_with_it_costs_no_time(project):
     with added(project, dies_when_counted=dies):
         done = bench(project, "--benchmark-only", *options, "-k", "manual_inplace or dies_when_counted")
     assert done.returncode == 9
-    assert {row["name"] for row in saved.load(path).rows} == {"manual_inplace", "dies_when_counted"}
+    assert {row.own.name for row in saved.load(path).rows} == {"manual_inplace", "dies_when_counted"}
 
 
 @pytest.mark.parametrize(
@@ -208,31 +209,31 @@ def test_the_saved_run_gives_the_printed_table(mixed):
 
 def test_the_saved_rows_have_what_refuses_an_unfair_comparison(mixed):
     row = saved.load(mixed[1]).rows[0]
-    assert (row["dataset"], row["rows"], row["batch_size"], row["epochs"], row["device"]) == (
+    setting = row.setting
+    assert (setting.dataset, setting.rows, setting.batch_size, setting.epochs, setting.device) == (
         "own.npz",
         400,
         64,
         1,
         "cpu",
     )
-    assert len(row["own_seconds"]) == len(row["baseline_seconds"]) == len(row["baseline_first"]) == 20
-    assert row["baseline_first"].count(True) == 10
-    assert len(row["dataset_sha256"]) == len(row["source_sha256"]) == len(row["checker_sha256"]) == 64
-    assert {len(row[field]) for field in saved.PER_PAIR} == {20}
-    assert min(row["own_cpu_seconds"] + row["baseline_cpu_seconds"]) > 0
-    assert row["start_seconds"] == sorted(row["start_seconds"])
+    assert row.pairs == 20
+    assert row.baseline_first.count(True) == 10
+    assert len(setting.dataset_sha256) == len(row.own.source_sha256) == len(setting.checker_sha256) == 64
+    assert min(row.own.cpu_seconds + row.baseline.cpu_seconds) > 0
+    assert list(row.start_seconds) == sorted(row.start_seconds)
 
 
 def test_the_reference_is_raced_against_its_copy_in_every_run(mixed):
     run = saved.load(mixed[1])
-    (lane,) = run.null_lanes
-    assert (lane["name"], lane["baseline"], lane["device"]) == ("torch_nn_copy", "torch_nn", "cpu")
-    assert lane["pairs"] >= 8 + 2 * 3
-    assert lane["source_sha256"] == lane["baseline_source_sha256"]
-    starts = [0, *sorted(row["start_seconds"][0] for row in run.rows)]
+    (check,) = run.aa_checks
+    assert (check.own.name, check.baseline.name, check.setting.device) == ("torch_nn_copy", "torch_nn", "cpu")
+    assert check.pairs >= 8 + 2 * 3
+    assert check.own.source_sha256 == check.baseline.source_sha256
+    starts = [0, *sorted(row.start_seconds[0] for row in run.rows)]
     for one_row, the_next in pairwise(starts):
-        assert any(one_row < start < the_next for start in lane["start_seconds"])
-    assert run.conditions["switches_per_second"] >= 0
+        assert any(one_row < start < the_next for start in check.start_seconds)
+    assert run.conditions.switches_per_second >= 0
 
 
 def test_unlike_rows_land_in_different_groups(mixed, project):
@@ -255,9 +256,9 @@ def test_pairs_go_on_until_there_is_a_word_or_the_time_is_over(project):
     ):
         done = bench(project, "--benchmark-only", *options)
     assert done.returncode == 0, done.stdout
-    rows = {row["name"]: row for row in saved.load(place).rows}
-    assert (rows["slow"]["pairs"], rows["slow"]["first_look"]) == (10, 10)
-    assert rows["manual_inplace"]["pairs"] in [10 << look for look in range(7)]
+    rows = {row.own.name: row for row in saved.load(place).rows}
+    assert (rows["slow"].pairs, rows["slow"].first_look) == (10, 10)
+    assert rows["manual_inplace"].pairs in [10 << look for look in range(7)]
 
 
 def test_processes_come_back_as_one_run(project):
@@ -267,12 +268,11 @@ def test_processes_come_back_as_one_run(project):
         done = bench(project, "--benchmark-only", *options, "-k=manual_inplace or numpy_loop or bad")
     assert done.returncode == 1, done.stdout
     run = saved.load(place)
-    assert {row["name"] for row in run.rows} == {"manual_inplace", "numpy_loop"}
+    assert {row.own.name for row in run.rows} == {"manual_inplace", "numpy_loop"}
     assert [name for name, _ in run.untimed] == ["bad-cpu"]
-    for row in run.rows + run.null_lanes:
-        assert set(row["process"]) == {0, 1, 2}
-        assert row["pairs"] == len(row["own_seconds"])
-    orders = [tuple(run.rows[0]["baseline_first"][start : start + 4]) for start in (0, 4, 8)]
+    for row in run.rows + run.aa_checks:
+        assert set(row.process) == {0, 1, 2}
+    orders = [tuple(run.rows[0].baseline_first[start : start + 4]) for start in (0, 4, 8)]
     assert [order.count(True) for order in orders] == [2, 2, 2]
     assert "12 a row in 3 fresh processes" in done.stdout
     assert done.stdout.count("one trainer, many writings") == 1
@@ -326,13 +326,14 @@ def test_parents_as_baselines_other_settings_and_another_place(project):
         "-k=manual_outofplace or autograd_inplace",
     )
     assert done.returncode == 0, done.stdout
-    rows = {row["name"]: row for row in saved.load(place).rows}
-    assert {name: row["baseline"] for name, row in rows.items()} == {
+    rows = {row.own.name: row for row in saved.load(place).rows}
+    assert {name: row.baseline.name for name, row in rows.items()} == {
         "manual_outofplace": "manual_inplace",
         "autograd_inplace": "torch_nn",
     }
-    row = rows["manual_outofplace"]
-    assert (row["rows"], row["batch_size"], row["epochs"], row["steps"], row["threads"]) == (300, 1000, 3, 3, 1)
+    setting = rows["manual_outofplace"].setting
+    assert (setting.rows, setting.batch_size, setting.epochs) == (300, 1000, 3)
+    assert (setting.steps, setting.threads) == (3, 1)
     assert f"saved: {place}" in done.stdout
 
 
@@ -349,7 +350,7 @@ def test_lists_give_one_row_for_each_combination(project):
     done = bench(project, *options)
     assert done.returncode == 0, done.stdout
     rows = saved.load(place).rows
-    assert {(row["name"], row["rows"], row["batch_size"], row["steps"]) for row in rows} == {
+    assert {(row.own.name, row.setting.rows, row.setting.batch_size, row.setting.steps) for row in rows} == {
         ("numpy_loop", 100, 16, 7),
         ("numpy_loop", 100, 500, 1),
         ("numpy_loop", 400, 16, 25),
@@ -357,7 +358,7 @@ def test_lists_give_one_row_for_each_combination(project):
         ("manual_inplace", 100, 16, 7),
         ("manual_inplace", 400, 16, 25),
     }
-    assert len({row["dataset_sha256"] for row in rows}) == 1
+    assert len({row.setting.dataset_sha256 for row in rows}) == 1
     assert re.search(r"^torch_nn-cpu \(reference\) +500 +400 ", done.stdout, re.MULTILINE)
 
 

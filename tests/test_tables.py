@@ -1,10 +1,10 @@
 """What people read: the table, its Markdown, and two runs side by side; and saved runs that are damaged."""
 
-import itertools
 import json
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,107 +12,12 @@ import pytest
 import implementations
 from benchmarks import compare, report
 from benchmarks.measure import processes
-from benchmarks.runs import saved, verdicts
-from benchmarks.show import layers, table
+from benchmarks.runs import saved
+from benchmarks.runs.row import FINGERPRINT
+from benchmarks.show import cells, layers, table
+from tests.made_up import CONDITIONS, aa_check, content, info, row, run
 
 ROOT = Path(__file__).parent.parent
-
-
-MOMENTS = itertools.count()  # no two rows are of the same
-
-
-def row(name="manual_inplace", own=0.1, beside=0.2, **changed):
-    """A saved row with ten pairs of these seconds, or with those that are given."""
-    own_seconds = changed.get("own_seconds", [own] * 10)
-    count = len(own_seconds)
-    good = {
-        "name": name,
-        "parent": "autograd_inplace",
-        "baseline": "torch_nn",
-        "dataset": "digits",
-        "dataset_origin": "made up",
-        "dataset_sha256": "0123456789abcdef" * 4,
-        "rows": 50_000,
-        "features": 784,
-        "classes": 10,
-        "batch_size": 64,
-        "epochs": 2,
-        "learning_rate": 0.5,
-        "steps": 1564,
-        "dtype": "float32",
-        "device": "cpu",
-        "device_name": "A processor, 2 cores, AVX512",
-        "threads": 2,
-        "system": "Linux",
-        "python": "3.12.1",
-        "torch": "2.13.0",
-        "numpy": "2.4.0",
-        "numba": "0.65.0",
-        "jax": "none",
-        "triton": "none",
-        "checker_sha256": "ee",
-        "bytes_per_second": 4e10,
-        "flops_per_second": 2e11,
-        "floor_seconds": 0.016,
-        "first_look": 0,
-        "first_call_seconds": 1.5,
-        "error": 1.25,
-        "lines": 12,
-        "source_sha256": "aa",
-        "baseline_first_call_seconds": 2.5,
-        "baseline_error": 1.0,
-        "baseline_lines": 17,
-        "baseline_source_sha256": "bb",
-        "idea": "What it does.",
-        "operations_per_step": 22.0,
-        "bytes_per_step": 71808.0,
-        "calls_per_step": 12.0,
-        "pairs": count,
-        "process": [0] * count,
-        "start_seconds": [1.8e9 + next(MOMENTS) for _ in range(count)],
-        "baseline_first": [True, False] * (count // 2) + [True] * (count % 2),
-        "own_seconds": own_seconds,
-        "baseline_seconds": [beside] * count,
-        "own_cpu_seconds": [0.15] * count,
-        "baseline_cpu_seconds": [0.3] * count,
-        "baseline_operations_per_step": 17.0,
-        "baseline_bytes_per_step": 41652.0,
-        "baseline_calls_per_step": 148.0,
-    }
-    return good | changed
-
-
-CONDITIONS = {
-    "other_cores": 0.25,
-    "stolen_cores": 0.125,
-    "switches_per_second": 7.4,
-    "lowest_megahertz": 2000.0,
-    "highest_megahertz": None,
-}
-
-
-def lane(own=0.2, beside=0.2, **changed):
-    """A null lane; if nothing else is given, one that finds nothing."""
-    return row("torch_nn_copy", own, beside, source_sha256="bb", **changed)
-
-
-def run(*rows, untimed=(), lanes=None, margin=0.01):
-    """A run of these rows, and a null lane for each of their devices that finds nothing, if none are given."""
-    if lanes is None:
-        lanes = [lane(device=device) for device in sorted({row["device"] for row in rows})]
-    return saved.Run(list(rows), list(untimed), lanes, CONDITIONS, margin)
-
-
-def content(run):
-    """The run as it is saved."""
-    return {
-        "benchmarks": [{"extra_info": row} for row in run.rows],
-        "untimed": run.untimed,
-        "null_lanes": run.null_lanes,
-        "conditions": run.conditions,
-        "margin": run.margin,
-        "verdicts": saved.words_by_row(run),
-    }
 
 
 @pytest.fixture
@@ -131,13 +36,14 @@ def save(tmp_path):
 
 
 def column(rows, name):
-    return [line.get(name) for line in table.lines(rows)]
+    return [line.get(name) for line in table.lines(run(*rows))]
 
 
 def test_a_row_shows_its_times_multiples_of_the_floor_and_the_ratio():
-    cells = table.lines([row()])[1]
-    assert [cells[name] for name in table.header([row()])] == [
-        *("manual_inplace-cpu", "50.0", "63.9", "6.25", "2.00", "2.00 to 2.00", "1.50 s", "1.25", "12")
+    one = run(row())
+    line = table.lines(one)[1]
+    assert [line[name] for name in table.header(one)] == [
+        *("manual_inplace-cpu", "50.0", "63.9", "6.25", "2.00", "2.00 to 2.00", "faster", "1.50 s", "1.25", "12")
     ]
 
 
@@ -145,16 +51,16 @@ def test_a_row_shows_its_times_multiples_of_the_floor_and_the_ratio():
     ("seconds", "shown"), [(0.2, ("100.0", "12.5")), (0.008, ("4.00", "0.500")), (32, ("16000.0", "2000"))]
 )
 def test_times_and_multiples_of_the_floor_keep_enough_digits(seconds, shown):
-    cells = table.lines([row(own=seconds)])
-    assert shown in [(line["ms/epoch"], line["x floor"]) for line in cells]
+    lines = table.lines(run(row(own=seconds)))
+    assert shown in [(line["ms/epoch"], line["x floor"]) for line in lines]
 
 
 def test_the_reference_has_a_row_and_rows_run_from_slowest_to_fastest():
     rows = [row("fast", 0.1), row("slow", 0.4), row("between", 0.3)]
     assert column(rows, "name") == ["slow-cpu", "between-cpu", "torch_nn-cpu (reference)", "fast-cpu"]
-    cells = table.lines(rows)[2]
-    assert [cells.get(name) for name in table.header(rows)] == [
-        *("torch_nn-cpu (reference)", "100.0", "127.9", "12.5", "1", None, "2.50 s", "1.00", "17")
+    line = table.lines(run(*rows))[2]
+    assert [line.get(name) for name in table.header(run(*rows))] == [
+        *("torch_nn-cpu (reference)", "100.0", "127.9", "12.5", "1", None, None, "2.50 s", "1.00", "17")
     ]
 
 
@@ -165,17 +71,17 @@ def test_rows_are_sorted_by_their_ratio_not_by_the_speed_of_their_moment():
 
 def test_with_parents_as_baselines_each_row_names_its_own():
     rows = [row("a", baseline="torch_nn"), row("b", baseline="a")]
-    assert table.header(rows)[3:5] == ["baseline", "x baseline"]
+    assert table.header(run(*rows))[3:5] == ["baseline", "x baseline"]
     assert column(rows, "baseline") == ["torch_nn", "a"]
     assert column(rows, "x baseline") == ["2.00", "2.00"]
 
 
 def test_what_varies_has_a_column_and_each_problem_its_reference():
     rows = [row("a"), row("a", batch_size=16, own=0.4), row("a", rows=1000)]
-    assert table.header(rows)[:3] == ["name", "batch", "rows"]
-    assert "first call" not in table.header(rows)
-    cells = [(line["rows"], line["batch"], line["name"]) for line in table.lines(rows)]
-    assert cells == [
+    several = run(*rows)
+    assert table.header(several)[:3] == ["name", "batch", "rows"]
+    assert "first call" not in table.header(several)
+    assert [(line["rows"], line["batch"], line["name"]) for line in table.lines(several)] == [
         ("1000", "64", "torch_nn-cpu (reference)"),
         ("1000", "64", "a-cpu"),
         ("50000", "16", "a-cpu"),
@@ -183,7 +89,7 @@ def test_what_varies_has_a_column_and_each_problem_its_reference():
         ("50000", "64", "torch_nn-cpu (reference)"),
         ("50000", "64", "a-cpu"),
     ]
-    assert table.header([row("a"), row("a", rows=1000)])[:2] == ["name", "rows"]
+    assert table.header(run(row("a"), row("a", rows=1000)))[:2] == ["name", "rows"]
 
 
 def test_the_facts_name_every_problem_and_the_floor_of_the_largest():
@@ -233,17 +139,16 @@ def test_the_table_fits_120_columns(baseline, rows_of):
         for name in implementations.names()
         for count in rows_of
     ]
-    bad = table.row_id("autograd_cross_entropy", "cuda", *(rows_of if len(rows_of) > 1 else ()))
+    bad = cells.row_id("autograd_cross_entropy", "cuda", *(rows_of if len(rows_of) > 1 else ()))
     text = table.text(run(*rows, untimed=[(bad, "wrong: " + "a long story " * 30)]))
     assert max(map(len, text.splitlines())) <= table.WIDTH
 
 
 def test_columns_may_be_chosen():
     chosen = ("x baseline", "ops/step", "KB/step", "calls/step")
-    header = table.header([row()], chosen)
+    header = table.header(run(row()), chosen)
     assert header == ["name", "x torch_nn", "ops/step", "KB/step", "calls/step"]
-    cells = [[line.get(column) for column in header] for line in table.lines([row()])]
-    assert cells == [
+    assert [[line.get(column) for column in header] for line in table.lines(run(row()))] == [
         ["torch_nn-cpu (reference)", "1", "17", "41.7", "148"],
         ["manual_inplace-cpu", "2.00", "22", "71.8", "12"],
     ]
@@ -252,8 +157,7 @@ def test_columns_may_be_chosen():
 
 def test_outside_torch_counts_are_blank():
     outside = row(operations_per_step=None, bytes_per_step=None, calls_per_step=None)
-    cells = table.cells(outside)
-    assert [cells[column] for column in table.COUNTS] == ["", "", ""]
+    assert [cells.of_row(outside)[column] for column in cells.COUNTS] == ["", "", ""]
 
 
 def test_kernels_are_those_of_an_epoch_and_blank_on_a_cpu():
@@ -267,12 +171,12 @@ def test_a_price_is_a_number_only_where_a_difference_was_measured():
     prices = dict(zip(column(parents, "name"), column(parents, "us/step more"), strict=True))
     assert prices == {"a-cpu": "+63.9", "b-cpu": "-63.9"}
     undecided = row(own_seconds=[0.1, 0.3] * 5)
-    assert table.cells(undecided)["us/step more"] == "none measured"
-    assert "us/step more" in table.header(parents)
+    assert cells.of_row(undecided)["us/step more"] == "none measured"
+    assert "us/step more" in table.header(run(*parents))
 
 
 def test_rows_on_two_devices_have_a_reference_each():
-    lines = table.lines([row(), row(device="cuda", own=0.01)])
+    lines = table.lines(run(row(), row(device="cuda", own=0.01)))
     assert {"torch_nn-cpu (reference)", "torch_nn-cuda (reference)"} <= {line["name"] for line in lines}
 
 
@@ -295,10 +199,9 @@ def test_the_price_list_is_a_tree_of_ideas_with_what_they_cost():
         row("a", parent=None, baseline="torch_nn", idea="First."),
     ]
     lines = [line for line in layers.markdown(run(*rows)).splitlines() if line.startswith("| ")]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     interval = "-63.9 to +63.9"
-    assert cells == [
-        [*("idea", "against", "what it does", "x parent", "us/step more", "interval"), *table.COUNTS, "lines"],
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines] == [
+        [*("idea", "against", "what it does", "x parent", "us/step more", "interval"), *cells.COUNTS, "lines"],
         ["b", "a", "Second.", "", "none measured", interval, "", "+30.2", "-136", "-5"],
         ["d", "b", "Fourth.", "2.00", "-63.9", "-63.9 to -63.9", "+5", "+30.2", "-136", "-5"],
         ["c", "a", "Third.", "0.67", "+63.9", "+63.9 to +63.9", "+5", "+30.2", "-136", "-5"],
@@ -316,7 +219,7 @@ def damaged_runs():
     good = json.dumps(content(run(row())))
 
     def changed(**fields):
-        return json.dumps(content(run(row())) | {"benchmarks": [{"extra_info": row(**fields)}]})
+        return json.dumps(content(run(row())) | {"benchmarks": [{"extra_info": info(**fields)}]})
 
     def altered(**fields):
         return json.dumps(content(run(row())) | fields)
@@ -366,17 +269,17 @@ def damaged_runs():
         "a text of two lines": (changed(torch="2\n3"), r"a row's torch is '2\n3'; expected one line"),
         "an endless text": (changed(idea="a" * 1001), "expected one line of at most 1000 letters"),
         "a text that no terminal shows": (changed(system="\x1b[2J"), "expected one line of at most 1000 letters"),
-        "a lane of something else": (
-            altered(null_lanes=[row("numpy_loop", 0.2, 0.2)]),
-            "a null lane of numpy_loop; expected the reference and its copy",
+        "an A/A check of something else": (
+            altered(null_lanes=[info("numpy_loop", 0.2, 0.2)]),
+            "an A/A check of numpy_loop; expected the reference and its copy",
         ),
-        "a lane of another source": (
-            altered(null_lanes=[row("torch_nn_copy", 0.2, 0.2, source_sha256="cc")]),
-            "a null lane of torch_nn_copy; expected the reference and its copy",
+        "an A/A check of another source": (
+            altered(null_lanes=[info("torch_nn_copy", 0.2, 0.2, source_sha256="cc")]),
+            "an A/A check of torch_nn_copy; expected the reference and its copy",
         ),
-        "a lane of other processes": (
-            altered(null_lanes=[lane(process=[0, 1, 1, 0, 0, 1, 1, 0, 0, 1][:8] + [0, 0])]),
-            "the null lane on cpu has other processes than the rows",
+        "an A/A check in other processes": (
+            altered(null_lanes=[aa_check(process=[0, 1, 1, 0, 0, 1, 1, 0, 0, 0]).to_dict()]),
+            "the A/A check on cpu has other processes than the rows",
         ),
         "a margin too large for a float": (good.replace('"margin": 0.01', '"margin": 1' + "0" * 400), "a margin of"),
         "a margin that is true": (altered(margin=True), "a margin of 'True'; expected a number"),
@@ -399,19 +302,19 @@ def damaged_runs():
         ),
         "hand-offs beyond the floor": (changed(hand_off_seconds=1e17), "has a floor below the hand-offs of its steps"),
         "two rows of one name": (
-            json.dumps(content(run(row(), row()))),
+            altered(benchmarks=[{"extra_info": info()}, {"extra_info": info()}]),
             "two rows manual_inplace on one device and problem",
         ),
         "a name in brackets": (changed(name="test_epoch[a]"), "a row's name is 'test_epoch[a]'; expected letters,"),
         "a name of two lines": (changed(name="a\nb"), r"a row's name is 'a\nb'; expected letters,"),
         "a name in another script": (changed(name="größe"), r"a row's name is 'gr\xf6\xdfe'; expected letters,"),
         "a baseline of two lines": (changed(baseline="a\nb"), r"a row's baseline is 'a\nb'; expected letters,"),
-        "no null lane": (altered(null_lanes=[]), "no null lane on cpu: nothing says whether that machine could judge"),
-        "a null lane that is none": (altered(null_lanes=[3]), "a row without a usable 'name'"),
-        "null lanes that are none": (altered(null_lanes=3), "not a run of this suite"),
+        "no A/A check": (altered(null_lanes=[]), "no A/A check on cpu: nothing says whether that machine could judge"),
+        "an A/A check that is none": (altered(null_lanes=[3]), "a row without a usable 'name'"),
+        "A/A checks that are none": (altered(null_lanes=3), "not a run of this suite"),
         "no conditions": (altered(conditions={}), "not a run of this suite"),
         "conditions that are text": (
-            altered(conditions=CONDITIONS | {"stolen_cores": "many"}),
+            altered(conditions=asdict(CONDITIONS) | {"stolen_cores": "many"}),
             "conditions with 'many' as stolen_cores",
         ),
         "no margin": (altered(margin=0), "a margin of '0'; expected a number above 0"),
@@ -422,7 +325,7 @@ def damaged_runs():
         ),
         "a verdict too few": (altered(verdicts={}), "is 'None', but its pairs say 'faster'"),
         "a verdict too many": (
-            altered(verdicts=saved.words_by_row(run(row())) | {"x": "same"}),
+            altered(verdicts=saved.saved_words(run(row())) | {"x": "same"}),
             "the verdict of 'x' is 'same', but its pairs say None",
         ),
     }
@@ -460,7 +363,7 @@ def test_the_newest_run_is_the_last_by_name(tmp_path, monkeypatch):
 
 def test_words_stand_beside_the_intervals():
     rows = [row("fast"), row("slow", own=0.3), row("even", own=0.2), row("unclear", own_seconds=[0.1, 0.3] * 5)]
-    assert {key[0]: word for key, word in verdicts.words(run(*rows)).items()} == {
+    assert {key[0]: word for key, word in run(*rows).words.items()} == {
         "fast": "faster",
         "slow": "slower",
         "even": "same",
@@ -471,8 +374,8 @@ def test_words_stand_beside_the_intervals():
 
 def test_a_margin_decides_what_is_the_same():
     rows = [row(own=0.196)]
-    assert list(verdicts.words(run(*rows)).values()) == ["faster"]
-    assert list(verdicts.words(run(*rows, margin=0.03)).values()) == ["same"]
+    assert list(run(*rows).words.values()) == ["faster"]
+    assert list(run(*rows, margin=0.03).words.values()) == ["same"]
 
 
 @pytest.mark.parametrize(
@@ -483,36 +386,36 @@ def test_a_margin_decides_what_is_the_same():
     ],
 )
 def test_a_machine_that_tells_a_copy_from_its_original_judges_nothing(own_seconds, trouble, save):
-    copy = lane(own_seconds=own_seconds)
-    noisy = run(row(), lanes=[copy])
-    assert verdicts.words(noisy) == {}
+    copy = aa_check(own_seconds=own_seconds)
+    noisy = run(row(), aa_checks=[copy])
+    assert noisy.words == {}
     text = " ".join(table.text(noisy).split())
     assert f"verdicts none, this machine cannot judge now: {trouble}" in text
     assert "other processes kept 0.25 cores busy, the hypervisor took 0.12, 7 involuntary switches a second" in text
     assert "faster" not in text
     assert "2.00 to 2.00" in text
-    path = save(row(), lanes=[copy])
-    assert saved.words_by_row(saved.load(path)) == {}
+    path = save(row(), aa_checks=[copy])
+    assert saved.load(path).words == {}
 
 
 def test_a_wider_margin_lets_a_noisy_machine_judge_what_is_beyond_it():
-    copy = lane(own_seconds=[0.19, 0.21] * 5)
-    assert list(verdicts.words(run(row(), lanes=[copy], margin=0.06)).values()) == ["faster"]
+    copy = aa_check(own_seconds=[0.19, 0.21] * 5)
+    assert list(run(row(), aa_checks=[copy], margin=0.06).words.values()) == ["faster"]
 
 
 def test_several_processes_are_judged_by_processes():
     seconds = [0.1, 0.1, 0.11, 0.11, 0.12, 0.12]
     once = row(own_seconds=seconds * 2)
     five = row(own_seconds=seconds * 2, process=[0, 0, 1, 1, 2, 2] * 2)
-    assert verdicts.ratio(five).value == pytest.approx((2 * 0.2 / 0.11 * 0.2 / 0.12) ** (1 / 3))
-    assert verdicts.ratio(five).high > 2 == verdicts.ratio(once).high
+    assert five.ratio.value == pytest.approx((2 * 0.2 / 0.11 * 0.2 / 0.12) ** (1 / 3))
+    assert five.ratio.high > 2 == once.ratio.high
     assert "12 a row in 3 fresh processes" in dict(table.facts(run(five)))["pairs"]
 
 
 def test_a_look_at_fewer_pairs_before_makes_the_interval_wider():
     seconds = [0.1 + pair / 1000 for pair in range(56)]
     planned, looked = row(own_seconds=seconds), row(own_seconds=seconds, first_look=14)
-    assert verdicts.ratio(looked).high > verdicts.ratio(planned).high
+    assert looked.ratio.high > planned.ratio.high
 
 
 def test_cores_that_the_threads_do_not_explain_are_named():
@@ -526,12 +429,12 @@ def test_cores_that_the_threads_do_not_explain_are_named():
 # --- two runs -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("field", saved.FINGERPRINT)
+@pytest.mark.parametrize("field", FINGERPRINT)
 def test_runs_that_differ_are_refused_by_field(field):
-    value = 3 if isinstance(row()[field], (int, float)) else "other"
+    before = info()[field]
+    value = 3 if isinstance(before, (int, float)) else "other"
     (reason,) = compare.unlike(run(row()), run(row(**{field: value})))
-    before = compare.shown(row()[field])
-    assert reason == f"{field} is {before} in A, {value} in B"
+    assert reason == f"{field} is {compare.shown(before)} in A, {value} in B"
 
 
 def test_a_field_that_differs_in_some_rows_names_them():
@@ -554,7 +457,7 @@ def test_rows_with_different_baselines_are_refused():
 
 
 def test_a_run_from_a_machine_that_could_not_judge_is_refused():
-    (reason,) = compare.unlike(run(row()), run(row(), lanes=[lane(own=0.1)]))
+    (reason,) = compare.unlike(run(row()), run(row(), aa_checks=[aa_check(own=0.1)]))
     assert reason.startswith("B has no verdicts: the reference and its copy on cpu seem to differ")
 
 
@@ -676,10 +579,10 @@ def test_a_row_that_has_become_wrong_is_no_success(save):
 def test_processes_that_did_not_measure_the_same_are_not_joined():
     parts = [
         {
-            "benchmarks": [{"fullname": "a", "extra_info": row(numpy=numpy), "stats": {}}],
+            "benchmarks": [{"fullname": "a", "extra_info": info(numpy=numpy), "stats": {}}],
             "untimed": [],
             "null_lanes": [],
-            "conditions": CONDITIONS,
+            "conditions": asdict(CONDITIONS),
             "margin": 0.01,
         }
         for numpy in ("2.4.0", "2.4.1")
@@ -747,8 +650,7 @@ def test_the_published_runs_have_their_tables():
 
 @pytest.mark.parametrize("name", ["cpu", "ladder", "growth"])
 def test_published_runs_are_of_at_least_five_processes(name):
-    for row in saved.load(ROOT / "results" / f"{name}.json").rows:
-        assert len(set(row["process"])) >= 5
+    assert min(len(set(row.process)) for row in saved.load(ROOT / "results" / f"{name}.json").rows) >= 5
 
 
 def test_the_readme_shows_the_published_table():
@@ -759,12 +661,12 @@ def test_the_readme_shows_the_published_table():
 
 def test_the_ladder_in_the_readme_is_that_of_the_published_run():
     ladder = re.findall(r"^\| `(\w+)` \| `(\w+)` \| ([\d.]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    rows = {row["name"]: row for row in saved.load(ROOT / "results" / "ladder.json").rows}
+    rows = {row.own.name: row for row in saved.load(ROOT / "results" / "ladder.json").rows}
     assert len(ladder) > 5
     for name, parent, ratio in ladder:
         assert (name, parent) == (name, implementations.parent(name) or "torch_nn")
-        assert rows[name]["baseline"] == parent
-        assert table.cells(rows[name])["x baseline"] == ratio
+        assert rows[name].baseline.name == parent
+        assert cells.of_row(rows[name])["x baseline"] == ratio
 
 
 def test_what_the_readme_says_of_growth_is_in_the_published_report():

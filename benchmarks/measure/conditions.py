@@ -9,6 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
+from benchmarks.runs.saved import Conditions
+
 
 class Counters(NamedTuple):
     """Sums since the machine or the process was started, in seconds of one core.  switches: a number."""
@@ -20,20 +22,20 @@ class Counters(NamedTuple):
     switches: int
 
 
-def counters():
+def counters() -> Counters | None:
     """The Counters now, or None without /proc."""
     try:
         ticks = [int(number) for number in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
         status = Path("/proc/self/status").read_text()
+        switches = int(status.partition("nonvoluntary_ctxt_switches:")[2].partition("\n")[0])
     except (OSError, ValueError):
         return None
     user, nice, system, _, _, irq, softirq, stolen = (count / os.sysconf("SC_CLK_TCK") for count in ticks)
     own = sum(os.times()[:4])  # with ended children
-    switches = int(re.search(r"nonvoluntary_ctxt_switches:\s*(\d+)", status)[1])
     return Counters(perf_counter(), user + nice + system + irq + softirq, stolen, own, switches)
 
 
-def megahertz():
+def megahertz() -> list[float]:
     """The frequencies of all cores now; empty where they are not known."""
     try:
         return [float(value) for value in re.findall(r"^cpu MHz\s*: ([\d.]+)", Path("/proc/cpuinfo").read_text(), re.M)]
@@ -41,30 +43,29 @@ def megahertz():
         return []
 
 
-class Conditions:
+class Watch:
     """Collects from its making on."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.before = counters()
-        self.megahertz = []
+        self.megahertz: list[float] = []
 
-    def look(self):
+    def look(self) -> None:
         """Notes the frequencies of this moment."""
         self.megahertz += megahertz()
 
-    def facts(self):
-        """What is saved of them: plain numbers, None where unknown.
-
-        other_cores: cores that other processes kept busy, on average.  stolen_cores: cores that the hypervisor gave
-        to others.  switches_per_second: how often this process had to leave a core that it still wanted.
-        """
+    def conditions(self) -> Conditions:
+        """What has been until now."""
         before, after = self.before, counters()
-        known = before is not None and after is not None
-        elapsed = after.elapsed - before.elapsed if known else None
-        return {
-            "other_cores": max(0, after.busy - before.busy - (after.own - before.own)) / elapsed if known else None,
-            "stolen_cores": (after.stolen - before.stolen) / elapsed if known else None,
-            "switches_per_second": (after.switches - before.switches) / elapsed if known else None,
-            "lowest_megahertz": min(self.megahertz, default=None),
-            "highest_megahertz": max(self.megahertz, default=None),
-        }
+        lowest, highest = min(self.megahertz, default=None), max(self.megahertz, default=None)
+        if before is None or after is None:
+            return Conditions(lowest_megahertz=lowest, highest_megahertz=highest)
+        elapsed = after.elapsed - before.elapsed
+        others = after.busy - before.busy - (after.own - before.own)
+        return Conditions(
+            other_cores=max(0, others) / elapsed,
+            stolen_cores=max(0, after.stolen - before.stolen) / elapsed,  # less where a machine has moved meanwhile
+            switches_per_second=(after.switches - before.switches) / elapsed,
+            lowest_megahertz=lowest,
+            highest_megahertz=highest,
+        )

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import fields
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 
 from benchmarks.runs import saved
+from benchmarks.runs.row import FINGERPRINT, Row, joined
 
 STOPPED = (0, 1)  # how pytest ends if it went through all rows: all timed, or some without a time
 
@@ -44,14 +46,14 @@ def merged(contents):
         for row in first["benchmarks"]
     ]
     benchmarks = [joined_benchmark(parts) for parts in rows if len(parts) == len(contents)]
-    lanes = [
-        [lane for content in contents for lane in content["null_lanes"] if lane["device"] == own["device"]]
+    checks = [
+        [check for content in contents for check in content["null_lanes"] if check["device"] == own["device"]]
         for own in first["null_lanes"]
     ]
     return first | {
         "benchmarks": benchmarks,
         "untimed": sorted(untimed.items()),
-        "null_lanes": [joined_row(parts) for parts in lanes],
+        "null_lanes": [joined_row(parts) for parts in checks],
         "conditions": joined_conditions([content["conditions"] for content in contents]),
     }
 
@@ -70,17 +72,15 @@ def joined_benchmark(parts):
 def joined_row(parts):
     """One row from those of several processes. Raises Unlike."""
     for number, part in enumerate(parts):
-        for field in (*saved.FINGERPRINT, "source_sha256"):
+        for field in (*FINGERPRINT, "source_sha256"):
             if part[field] != parts[0][field]:
                 raise Unlike(f"{field} of {part['name']} is another in process {number + 1}: was something changed?")
-    return saved.joined(parts) | {
-        "process": [number for number, part in enumerate(parts) for _ in part["process"]],
-        "first_call_seconds": median(part["first_call_seconds"] for part in parts),
-    }
+    return joined([Row.from_dict(part) for part in parts], range(len(parts))).to_dict()
 
 
 def joined_conditions(parts):
     """The conditions of several processes: means, and of frequencies the extremes."""
-    reduce = dict.fromkeys(saved.CONDITIONS, fmean) | {"lowest_megahertz": min, "highest_megahertz": max}
-    known = {field: [part[field] for part in parts if part[field] is not None] for field in saved.CONDITIONS}
+    names = [field.name for field in fields(saved.Conditions)]
+    reduce = dict.fromkeys(names, fmean) | {"lowest_megahertz": min, "highest_megahertz": max}
+    known = {field: [part[field] for part in parts if part[field] is not None] for field in names}
     return {field: reduce[field](values) if values else None for field, values in known.items()}

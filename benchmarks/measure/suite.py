@@ -19,10 +19,11 @@ from threadpoolctl import threadpool_limits
 
 import implementations
 from benchmarks.measure import race
-from benchmarks.measure.conditions import Conditions
+from benchmarks.measure.conditions import Watch
 from benchmarks.measure.counts import counted
 from benchmarks.measure.floor import floor
 from benchmarks.runs import saved, statistics
+from benchmarks.runs.row import FINGERPRINT, Row, clean, joined
 from reference import equivalence, torch_nn
 from reference.datasets import CLASSES
 from reference.problem import Problem, initial_parameters
@@ -32,7 +33,7 @@ COPY = saved.COPY
 MOST_LOOKS = 7  # the last is at 64 times as many pairs as the first
 MOST_PAIRS = 200
 LEAST_IN_PART = 4  # pairs of a row in each of several processes
-NULL_SHARE = 0.25  # of the time for pairs
+AA_SHARE = 0.25  # of the time for pairs
 
 
 class Wrong(Exception):
@@ -82,9 +83,9 @@ class Suite:
         self.data = data
         self.sha256 = data.sha256
         self.row_count = self.rows_left = row_count
-        self.seconds_left = settings.budget * (1 - NULL_SHARE)
-        self.conditions = Conditions()
-        self.null_lanes = {}
+        self.seconds_left = settings.budget * (1 - AA_SHARE)
+        self.watch = Watch()
+        self.aa_checks = {}
         self.timed_cases = {size: self.timed_case(*size) for size in sizes}
         self.cases = equivalence.cases(data.x_train, data.y_train, CLASSES)
 
@@ -102,13 +103,13 @@ class Suite:
         """The Contest on one of the timed problems."""
         return Contest(self, self.timed_cases[rows, batch_size], device)
 
-    def null_lane(self, device):
-        """The NullLane of a device, on the first of the timed problems."""
-        if device not in self.null_lanes:
+    def aa_check(self, device):
+        """The AACheck of a device, on the first of the timed problems."""
+        if device not in self.aa_checks:
             contest = Contest(self, next(iter(self.timed_cases.values())), device)
-            seconds = self.settings.budget * NULL_SHARE / self.row_count
-            self.null_lanes[device] = NullLane(contest, seconds, self.random(COPY))
-        return self.null_lanes[device]
+            seconds = self.settings.budget * AA_SHARE / self.row_count
+            self.aa_checks[device] = AACheck(contest, seconds, self.random(COPY))
+        return self.aa_checks[device]
 
     def count(self, rows):
         """Adds to timed rows what their steps consist of, and those of their baselines."""
@@ -172,7 +173,7 @@ class Contest:
         except (Wrong, NotComparable) as refused:
             raise NotComparable(f"its baseline {baseline_name} has no time: {refused}") from None
         benchmark.group = self.group()  # before the race, which notes it
-        blamed(lambda: self.suite.null_lane(self.device).go_on(), "the null lane")()
+        blamed(lambda: self.suite.aa_check(self.device).go_on(), "the A/A check")()
         looks, enough = self.plan(name, own, baseline, seconds)
         start = perf_counter()
         facts = self.raced(
@@ -182,15 +183,9 @@ class Contest:
             lambda own, baseline, after: race.race(benchmark, own, baseline, looks, enough, self.clock, after),
         )
         self.suite.seconds_left -= perf_counter() - start
-        benchmark.extra_info.update(
-            self.facts(),
-            **facts,
-            name=name,
-            parent=implementations.parent(name),
-            idea=implementations.first_line(name),
-            baseline=baseline_name,
-            first_look=len(looks[0]) if len(looks) > 1 else 0,
-        )
+        names = {"name": name, "parent": implementations.parent(name), "baseline": baseline_name}
+        names |= {"idea": clean(implementations.first_line(name)), "first_look": len(looks[0]) if looks[1:] else 0}
+        benchmark.extra_info.update(Row.from_dict(self.facts() | facts | names).to_dict())
 
     def raced(self, own, baseline, most_pairs, race):
         """What race(own side, baseline's side, after) measures: the facts of both.
@@ -336,8 +331,8 @@ class Contest:
     def facts(self):
         """What every row carries, so that an unfair comparison can be refused: plain strings and numbers."""
         return {
-            "dataset": self.suite.data.name,
-            "dataset_origin": self.suite.data.origin,
+            "dataset": clean(self.suite.data.name),
+            "dataset_origin": clean(self.suite.data.origin),
             "dataset_sha256": self.suite.sha256,
             "rows": len(self.problem.x),
             "features": self.problem.x.shape[1],
@@ -367,11 +362,11 @@ class Contest:
         facts = self.facts() | {"baseline_source_sha256": self.entrant(REFERENCE).facts()["source_sha256"]}
         shown = ("dataset", "rows", "batch_size", "epochs", "device_name", "threads")
         words = [f"{word} {facts[word]}" for word in shown]
-        all_of_it = repr([facts[field] for field in saved.FINGERPRINT])
+        all_of_it = repr([facts[field] for field in FINGERPRINT])
         return ", ".join([*words, f"fingerprint {hashlib.sha256(all_of_it.encode()).hexdigest()[:12]}"])
 
 
-class NullLane:
+class AACheck:
     """The reference raced against a copy of itself, a few pairs before each row, so that it meets the whole run.
 
     What it finds is none: if it finds a difference, so might every row.
@@ -388,7 +383,7 @@ class NullLane:
 
     def go_on(self):
         """Races a few pairs; before the first row so many that there is an interval. Raises Wrong."""
-        self.contest.suite.conditions.look()
+        self.contest.suite.watch.look()
         least = 0 if self.found else statistics.FEWEST_PAIRS
         order = race.balanced_order(max(self.pairs_each, least), self.random)
         clock = self.contest.clock
@@ -400,10 +395,10 @@ class NullLane:
             )
         )
 
-    def facts(self):
-        """What is saved of it: a row as any other."""
-        names = {"name": COPY, "baseline": REFERENCE, "first_look": 0}
-        return self.contest.facts() | saved.joined(self.found) | names
+    def row(self):
+        """What is saved of it: a Row as any other."""
+        facts = self.contest.facts() | {"name": COPY, "baseline": REFERENCE, "first_look": 0}
+        return joined([Row.from_dict(facts | found) for found in self.found])
 
 
 def blamed(function, whom="its baseline"):

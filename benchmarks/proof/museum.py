@@ -55,7 +55,7 @@ def page():
             f"error that is raised counts as noticed. Before training: {before}; a right trainer: {reference}. The "
             "checker's problems:",
             "\n".join(f"{number}. {case.name}" for number, case in zip(numbers, cases, strict=True)),
-            table.markdown_grid(
+            table.tabulated(
                 cells, ["mistake", "first noticed by", "loss", "accuracy", "loss fell", "close", *numbers], left=2
             ),
         ]

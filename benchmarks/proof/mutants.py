@@ -171,9 +171,9 @@ def page(survivors, counts):
             "# Small changes to right trainers",
             f"{total} mutants, {total - len(survivors)} rejected by the checker, {len(survivors)} survivors. "
             "Written by `python -m benchmarks.mutants`.",
-            table.markdown_grid(numbers, ["implementation", "mutants", "survivors"]),
+            table.tabulated(numbers, ["implementation", "mutants", "survivors"]),
             "## Survivors, and why they mean the same",
-            table.markdown_grid(cells, ["implementation", "change", "why"], left=3),
+            table.tabulated(cells, ["implementation", "change", "why"], left=3),
         ]
     )
 

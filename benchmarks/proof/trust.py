@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
 from statistics import median
 from time import perf_counter
 from types import SimpleNamespace
@@ -20,9 +21,10 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from benchmarks.measure.conditions import Conditions
+from benchmarks.measure.conditions import Watch
 from benchmarks.proof import noise, simulation
 from benchmarks.runs import saved, statistics
+from benchmarks.runs.row import FINGERPRINT, Row
 
 FOLDER = saved.RESULTS / "trust"
 TABLES_AT_ONCE = 250
@@ -171,9 +173,9 @@ def measure(state, save):
             neighbour = subprocess.Popen([sys.executable, "-c", NEIGHBOUR]) if part.busy else None
             try:
                 while len(known["rows"]) < part.rows:
-                    conditions = Conditions()
+                    watch = Watch()
                     known["rows"].append(row(where, part, len(known["rows"])))
-                    known["conditions"].append({k: v and round(v, 3) for k, v in conditions.facts().items()})
+                    known["conditions"].append({k: v and round(v, 3) for k, v in asdict(watch.conditions()).items()})
                     bar.update()
                     save()
             finally:
@@ -217,14 +219,13 @@ def refused_fields(path):
 
     run = saved.load(path)
     refused = []
-    for field in saved.FINGERPRINT:
-        value = run.rows[0][field]
+    for field, value in run.rows[0].fingerprint.items():
         changed = f"other {value}" if isinstance(value, str) else value + 1
-        other = run._replace(rows=[row | {field: changed} for row in run.rows])
-        reasons = compare.unlike(run, other)
+        rows = tuple(Row.from_dict(row.to_dict() | {field: changed}) for row in run.rows)
+        reasons = compare.unlike(run, replace(run, rows=rows))
         if len(reasons) == 1 and reasons[0].startswith(f"{field} is "):
             refused.append(field)
-    return refused, len(saved.FINGERPRINT)
+    return refused, len(FINGERPRINT)
 
 
 def simulated_lines(state):
@@ -288,7 +289,7 @@ def markdown(state, run_path):
         ["fields of the fingerprint, each changed alone: refused and named", "all", f"{len(refused)} of {fields}"],
     ]
     parts = ["# Why to believe the tables", how(state), conditions_lines(state)]
-    return "\n\n".join([*parts, table.markdown_grid(lines, ("what", "asked", "found"), left=3)]) + "\n"
+    return "\n\n".join([*parts, table.tabulated(lines, ("what", "asked", "found"), left=3)]) + "\n"
 
 
 def how(state):

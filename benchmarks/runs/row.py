@@ -20,7 +20,7 @@ LONGEST = 1000  # of any text in a run
 LARGEST = 1e18  # of any number in a run; NaN and infinity are not below it
 
 
-class RowError(ValueError):
+class RowError(Exception):
     """Values that make no row; the message is one line."""
 
 
@@ -125,9 +125,14 @@ class Row:
         return self.sample(lambda own, baseline: math.log(baseline / own))
 
     @cached_property
+    def log_ratio(self) -> Estimate:
+        """The logarithm of `ratio`."""
+        return self.log_ratios.interval(statistics.LEVEL)
+
+    @cached_property
     def ratio(self) -> Estimate:
         """How many times as fast as the baseline, with its 99 % interval."""
-        return statistics.exponential(self.log_ratios.interval(statistics.LEVEL))
+        return statistics.exponential(self.log_ratio)
 
     @cached_property
     def difference(self) -> Estimate:

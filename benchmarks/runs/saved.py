@@ -1,118 +1,128 @@
-"""Saved runs: pytest-benchmark's JSON, read with care. Needs neither torch nor numpy."""
+"""A run, and its file: pytest-benchmark's JSON, read with care. Needs neither torch nor numpy."""
 
 import json
-import re
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from benchmarks.runs import statistics, verdicts
+from benchmarks.runs import statistics
+from benchmarks.runs.row import LARGEST, Row, RowError, is_a
 
-COPY = "torch_nn_copy"  # of a null lane: the reference, loaded once more as a module of its own
+COPY = "torch_nn_copy"  # of an A/A check: the reference, loaded once more as a module of its own
 RESULTS = Path(__file__).parents[2] / "results"
-
-TEXT = str
-COUNT = int
-FLAG = bool
-NUMBER = (int, float)
-LONGEST = 1000  # of any text in a run
-LARGEST = 1e18  # of any number in a run; NaN and infinity are not below it
-
-# What a row must hold to be shown, with its type; lists hold one entry per pair.
-FIELDS = {
-    "name": TEXT,
-    "baseline": TEXT,
-    "dataset": TEXT,
-    "dataset_origin": TEXT,
-    "dataset_sha256": TEXT,
-    "rows": COUNT,
-    "features": COUNT,
-    "classes": COUNT,
-    "batch_size": COUNT,
-    "epochs": COUNT,
-    "learning_rate": NUMBER,
-    "steps": COUNT,
-    "dtype": TEXT,
-    "device": TEXT,
-    "device_name": TEXT,
-    "threads": COUNT,
-    "system": TEXT,
-    "python": TEXT,
-    "torch": TEXT,
-    "numpy": TEXT,
-    "numba": TEXT,
-    "jax": TEXT,
-    "triton": TEXT,
-    "checker_sha256": TEXT,
-    "bytes_per_second": NUMBER,
-    "flops_per_second": NUMBER,
-    "floor_seconds": NUMBER,
-    "pairs": COUNT,
-    "first_look": COUNT,
-    "first_call_seconds": NUMBER,
-    "error": NUMBER,
-    "lines": COUNT,
-    "source_sha256": TEXT,
-    "baseline_first_call_seconds": NUMBER,
-    "baseline_error": NUMBER,
-    "baseline_lines": COUNT,
-    "baseline_source_sha256": TEXT,
-}
-
-# Lists with one entry per pair, and the type of an entry.
-PER_PAIR = {
-    "process": COUNT,
-    "start_seconds": NUMBER,
-    "baseline_first": FLAG,
-    "own_seconds": NUMBER,
-    "baseline_seconds": NUMBER,
-    "own_cpu_seconds": NUMBER,
-    "baseline_cpu_seconds": NUMBER,
-}
-
-# Runs that differ in one of these answer different questions, or answer them in different places.
-FINGERPRINT = (
-    *("dataset_sha256", "rows", "features", "classes", "batch_size", "epochs", "learning_rate", "dtype"),
-    *("device_name", "threads", "system", "python", "torch", "numpy", "numba", "jax", "triton"),
-    *("checker_sha256", "baseline_source_sha256"),
-)
-
-CONDITIONS = ("other_cores", "stolen_cores", "switches_per_second", "lowest_megahertz", "highest_megahertz")
-
-# What a row may lack, or hold as None: counts per step outside torch, kernels on a CPU, the parent of the root.
-OPTIONAL = {
-    "parent": TEXT,
-    "idea": TEXT,
-    "operations_per_step": NUMBER,
-    "bytes_per_step": NUMBER,
-    "calls_per_step": NUMBER,
-    "kernels_per_epoch": NUMBER,
-    "baseline_operations_per_step": NUMBER,
-    "baseline_bytes_per_step": NUMBER,
-    "baseline_calls_per_step": NUMBER,
-    "baseline_kernels_per_epoch": NUMBER,
-    "hand_off_seconds": NUMBER,
-}
 
 
 class RunError(Exception):
-    """A saved run that cannot be used; the message is one line that names the file."""
+    """Values that make no run, or a file that holds none, which it names; the message is one line."""
 
 
-class Run(NamedTuple):
-    """rows: a dict per row that has a time.  untimed: pairs of a row's id and why it has none.
+@dataclass(frozen=True)
+class Conditions:
+    """What else the machine did during a run; None where that is unknown.
 
-    null_lanes: a row of the reference beside its copy for each device.  conditions: what else the machine did.
-    margin: the least ratio that counts, less 1.
+    other_cores: cores that other processes kept busy, on average.  stolen_cores: cores that the hypervisor gave to
+    others.  switches_per_second: how often the process had to leave a core that it still wanted.
     """
 
-    rows: list
-    untimed: list
-    null_lanes: list
-    conditions: dict
+    other_cores: float | None = None
+    stolen_cores: float | None = None
+    switches_per_second: float | None = None
+    lowest_megahertz: float | None = None
+    highest_megahertz: float | None = None
+
+    def __post_init__(self) -> None:
+        for field, value in asdict(self).items():
+            if value is not None and not (is_a(value, float) and 0 <= value < LARGEST):
+                raise RunError(f"conditions with {str(value)[:20]!r} as {field}; expected a number of at least 0")
+
+    def text(self) -> str:
+        """For people."""
+        words = {
+            "other_cores": "other processes kept {:.2f} cores busy",
+            "stolen_cores": "the hypervisor took {:.2f}",
+            "switches_per_second": "{:.0f} involuntary switches a second",
+            "lowest_megahertz": "frequencies from {:.0f} MHz",
+            "highest_megahertz": "up to {:.0f} MHz",
+        }
+        known = {field: value for field, value in asdict(self).items() if value is not None}
+        return ", ".join(words[field].format(value) for field, value in known.items()) or "unknown"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rows that were measured together. Raises RunError when it is made of what cannot be shown and judged.
+
+    untimed: the ids of rows that have no time, each with the reason.  aa_checks: for each device the reference beside
+    its copy.  margin: the least ratio that counts, less 1.
+    """
+
+    rows: tuple[Row, ...]
+    untimed: tuple[tuple[str, str], ...]
+    aa_checks: tuple[Row, ...]
+    conditions: Conditions
     margin: float = statistics.MARGIN
 
+    def __post_init__(self) -> None:
+        if not (is_a(self.margin, float) and 0 < self.margin <= 1):
+            raise RunError(f"a margin of {str(self.margin)[:20]!r}; expected a number above 0, at most 1")
+        check_rows(self)
+        check_aa_checks(self)
 
-def newest():
+    @cached_property
+    def words(self) -> dict[tuple[str, str, int, int], str]:
+        """The word of each row by its key; empty where the machine could not judge."""
+        if self.cannot_judge:
+            return {}
+        return statistics.words({row.key: row.log_ratios for row in self.rows}, self.margin)
+
+    @cached_property
+    def cannot_judge(self) -> str | None:
+        """Why the run has no words, from its A/A checks and conditions; None if it has."""
+        for check in self.aa_checks:
+            word = statistics.word(check.log_ratio, self.margin)
+            if word != "same":
+                trouble = "seem to differ" if word != "unclear" else "cannot be told to be the same"
+                return (
+                    f"the reference and its copy on {check.setting.device} {trouble}, {check.ratio.text()} with a "
+                    f"margin of {self.margin:.3g}; meanwhile {self.conditions.text()}. Try a quieter moment, more "
+                    "--budget, or a wider --margin"
+                )
+        return None
+
+
+def check_rows(run: Run) -> None:
+    """Raises RunError unless each row has an interval, and a key of its own."""
+    keys = set()
+    for row in run.rows:
+        if row.key in keys:
+            raise RunError(f"two rows {row.own.name} on one device and problem; expected one")
+        keys.add(row.key)
+    for row in run.rows + run.aa_checks:
+        if len(set(row.process)) < 2 and row.pairs < statistics.FEWEST_PAIRS:
+            least = statistics.FEWEST_PAIRS
+            raise RunError(f"row {row.own.name} has {row.pairs} pairs; an interval needs at least {least}")
+
+
+def check_aa_checks(run: Run) -> None:
+    """Raises RunError unless there is an A/A check on each device, made in the same processes as the rows."""
+    for check in run.aa_checks:
+        if (check.own.name, check.own.source_sha256) != (COPY, check.baseline.source_sha256):
+            raise RunError(f"an A/A check of {check.own.name}; expected the reference and its copy, {COPY}")
+        beside = [row for row in run.rows if row.setting.device == check.setting.device]
+        if any(set(row.process) != set(check.process) for row in beside):
+            raise RunError(f"the A/A check on {check.setting.device} has other processes than the rows")
+    checked = {check.setting.device for check in run.aa_checks}
+    for device in sorted({row.setting.device for row in run.rows} - checked):
+        raise RunError(f"no A/A check on {device}: nothing says whether that machine could judge")
+
+
+# --- the file -----------------------------------------------------------------------------------------------
+
+
+def newest() -> Path:
     """The path of the newest run that was saved by itself. Raises RunError."""
     runs = sorted(RESULTS.glob("run-*.json"))
     if not runs:
@@ -120,7 +130,7 @@ def newest():
     return runs[-1]
 
 
-def load(path):
+def load(path: str | Path) -> Run:
     """The Run of a file. Raises RunError."""
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -135,131 +145,58 @@ def load(path):
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not JSON, or cut off: {error}") from None
     try:
-        run, saved_verdicts = run_of(content), content["verdicts"] | {}
+        run = run_of(content)
+        check_words(run, content["verdicts"] | {})
+    except (RowError, RunError) as error:
+        raise RunError(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, OverflowError):
         raise RunError(f"{path}: not a run of this suite; expected what `pytest benchmarks` saves") from None
-    check_run(path, run, saved_verdicts)
     return run
 
 
-def run_of(content):
-    """The Run of what is saved, unchecked. Raises KeyError, TypeError and ValueError if it is something else."""
+def run_of(content: Mapping[str, Any]) -> Run:
+    """The Run of what is saved. Raises RowError, RunError, and KeyError, TypeError or ValueError if it is no run."""
     return Run(
-        rows=[benchmark["extra_info"] for benchmark in content["benchmarks"]],
-        untimed=[(row + "", reason + "") for row, reason in content["untimed"]],
-        null_lanes=content["null_lanes"] + [],
-        conditions={field: content["conditions"][field] for field in CONDITIONS},
+        untimed=tuple((row + "", reason + "") for row, reason in content["untimed"]),
+        conditions=Conditions(**{field.name: content["conditions"][field.name] for field in fields(Conditions)}),
         margin=content["margin"],
+        aa_checks=tuple(map(Row.from_dict, content["null_lanes"])),
+        rows=tuple(Row.from_dict(benchmark["extra_info"]) for benchmark in content["benchmarks"]),
     )
 
 
-def joined(parts):
-    """One row from parts of it, measured one after the other: the pairs of all, and their largest errors."""
-    per_pair = {field: [value for part in parts for value in part[field]] for field in PER_PAIR}
-    errors = {field: max(part[field] for part in parts) for field in ("error", "baseline_error")}
-    return parts[0] | per_pair | errors | {"pairs": len(per_pair["process"])}
-
-
-def beside_the_rows(run):
+def beside_the_rows(run: Run) -> dict[str, Any]:
     """What is saved of a run beside its rows."""
     return {
         "untimed": run.untimed,
-        "null_lanes": run.null_lanes,
-        "conditions": run.conditions,
+        "null_lanes": [check.to_dict() for check in run.aa_checks],
+        "conditions": asdict(run.conditions),
         "margin": run.margin,
-        "verdicts": words_by_row(run),
+        "verdicts": saved_words(run),
     }
 
 
-def words_by_row(run):
-    """What is saved of the words: they can always be made again from the pairs."""
-    return {" ".join(map(str, key)): word for key, word in verdicts.words(run).items()}
+def saved_words(run: Run) -> dict[str, str]:
+    """The words as they are saved: who reads the file need not judge the pairs again."""
+    return {" ".join(map(str, key)): word for key, word in run.words.items()}
 
 
-def check_run(path, run, saved_verdicts):
-    """Raises RunError unless the run can be shown and judged, and says what its pairs say."""
-    if not (is_a(run.margin, NUMBER) and 0 < run.margin <= 1):
-        raise RunError(f"{path}: a margin of {str(run.margin)[:20]!r}; expected a number above 0, at most 1")
-    for field, value in run.conditions.items():
-        if value is not None and not (is_a(value, NUMBER) and 0 <= value < LARGEST):
-            raise RunError(f"{path}: conditions with {str(value)[:20]!r} as {field}; expected a number of at least 0")
-    for row in run.rows + run.null_lanes:
-        check_row(path, row)
-    for lane in run.null_lanes:
-        if (lane["name"], lane["source_sha256"]) != (COPY, lane["baseline_source_sha256"]):
-            raise RunError(f"{path}: a null lane of {lane['name']}; expected the reference and its copy, {COPY}")
-        beside = [row for row in run.rows if row["device"] == lane["device"]]
-        if any(set(row["process"]) != set(lane["process"]) for row in beside):
-            raise RunError(f"{path}: the null lane on {lane['device']} has other processes than the rows")
-    keys = set()
-    for row in run.rows:
-        if verdicts.key(row) in keys:
-            raise RunError(f"{path}: two rows {row['name']} on one device and problem; expected one")
-        keys.add(verdicts.key(row))
-    for device in sorted({row["device"] for row in run.rows} - {lane["device"] for lane in run.null_lanes}):
-        raise RunError(f"{path}: no null lane on {device}: nothing says whether that machine could judge")
-    found = words_by_row(run)
-    for key in sorted(found.keys() | saved_verdicts.keys()):
-        if found.get(key) != saved_verdicts.get(key):
+def check_words(run: Run, saved: Mapping[str, Any]) -> None:
+    """Raises RunError unless the saved words are what the pairs say."""
+    found = saved_words(run)
+    for key in sorted(found.keys() | saved.keys()):
+        if found.get(key) != saved.get(key):
             raise RunError(
-                f"{path}: the verdict of {key[:80]!r} is {str(saved_verdicts.get(key))[:20]!r}, but its pairs say "
-                f"{found.get(key)!r}; was the file edited?"
+                f"the verdict of {key[:80]!r} is {str(saved.get(key))[:20]!r}, but its pairs say {found.get(key)!r}; "
+                "was the file edited?"
             )
 
 
-def check_row(path, row):
-    """Raises RunError unless the row holds what the tables show."""
-    for field, kind in (FIELDS | OPTIONAL | dict.fromkeys(PER_PAIR, list)).items():
-        value = row.get(field) if isinstance(row, dict) else None
-        if not is_a(value, kind) and (value is not None or field not in OPTIONAL):
-            raise RunError(f"{path}: a row without a usable {field!r}; was it saved by another version of this suite?")
-        if field in ("name", "baseline", "device") and not re.fullmatch(r"[A-Za-z0-9_]{1,100}", value):
-            raise RunError(f"{path}: a row's {field} is {value[:40]!a}; expected letters, digits and _")
-        if isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST):
-            raise RunError(f"{path}: a row's {field} is {value[:40]!a}; expected one line of at most {LONGEST} letters")
-        if isinstance(value, NUMBER) and not abs(value) < LARGEST:
-            raise RunError(f"{path}: row {row['name']} has {str(value)[:20]} as its {field}; expected a finite number")
-        if field in OPTIONAL and isinstance(value, NUMBER) and value < 0:
-            raise RunError(f"{path}: row {row['name']} has {value} as its {field}; expected at least 0")
-    if min(row["epochs"], row["steps"], row["rows"], row["batch_size"]) < 1:
-        raise RunError(f"{path}: row {row['name']} has no epochs, steps, rows or batches")
-    if not row["floor_seconds"] > 1 / LARGEST:
-        raise RunError(f"{path}: row {row['name']} has a floor of {row['floor_seconds']} seconds, expected more than 0")
-    if (row.get("hand_off_seconds") or 0) * row["steps"] > row["floor_seconds"]:
-        raise RunError(f"{path}: row {row['name']} has a floor below the hand-offs of its steps")
-    check_pairs(path, row)
-
-
-def check_pairs(path, row):
-    """Raises RunError unless the row's lists are those of pairs in a balanced order."""
-    name, count = row["name"], len(row["own_seconds"])
-    for field, kind in PER_PAIR.items():
-        if len(row[field]) != count:
-            raise RunError(f"{path}: row {name} has {len(row[field])} {field} but {count} own_seconds")
-        if not all(is_a(value, kind) and (kind is FLAG or 0 <= value < LARGEST) for value in row[field]):
-            raise RunError(f"{path}: row {name} has a value in {field} that is no {kind_name(kind)}")
-    if count != row["pairs"]:
-        raise RunError(f"{path}: row {name} has {count} pairs and declares {row['pairs']}; was it cut?")
-    if not min(row["own_seconds"] + row["baseline_seconds"], default=0) > 1 / LARGEST:
-        raise RunError(f"{path}: row {name} has no pairs, or times of 0 seconds")
-    first, processes = row["first_look"], set(row["process"])
-    if len(processes) < 2 and count < statistics.FEWEST_PAIRS:
-        raise RunError(f"{path}: row {name} has {count} pairs; an interval needs at least {statistics.FEWEST_PAIRS}")
-    if first and (len(processes) > 1 or count not in [first << look for look in range(64)] or first < 0):
-        raise RunError(f"{path}: row {name} has {count} pairs; looks were at {first}, twice as many, and so on")
-    for process in processes:
-        places = [place for place, own in zip(row["baseline_first"], row["process"], strict=True) if own == process]
-        if 2 * sum(places) != len(places):
-            raise RunError(
-                f"{path}: row {name} has its baseline first in {sum(places)} of {len(places)} pairs; expected half"
-            )
-
-
-def is_a(value, kind):
-    """Whether the value is of this type; True and False are no numbers."""
-    return isinstance(value, kind) and (kind is FLAG or not isinstance(value, bool))
-
-
-def kind_name(kind):
-    """What a list holds, for people."""
-    return {FLAG: "true or false", COUNT: "whole number of at least 0"}.get(kind, "positive number")
+def write(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Saves a run beside its place and puts it there: who reads meanwhile sees the old file or the new one, whole."""
+    beside = Path(f"{path}.part")
+    try:
+        beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -5,13 +5,15 @@ Everything is in logarithms of ratios, so that swapping the two sides changes si
 
 import functools
 import math
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from statistics import fmean, median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 LEVEL = 0.01  # how often an interval may miss, and how often a whole table may hold a wrong word
 MARGIN = 0.01  # a difference below it is none
 FEWEST_PAIRS = 8  # with 7 the widest interval there is, least to greatest, holds the median in 98.4 %
+Key = TypeVar("Key")
 
 
 class Estimate(NamedTuple):
@@ -21,6 +23,11 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    def text(self, digits: int = 3) -> str:
+        """For people, with so many digits after the point."""
+        value, low, high = (f"{bound:.{digits}f}" for bound in self)
+        return f"{value} ({low} to {high})"
+
 
 class Sample(NamedTuple):
     """What was measured of one row. processes: of each process a list of values, one a pair.
@@ -29,10 +36,10 @@ class Sample(NamedTuple):
     before and found too few, as each look has a chance to miss of its own.
     """
 
-    processes: list
+    processes: Sequence[Sequence[float]]
     share: float = 1.0
 
-    def interval(self, chance):
+    def interval(self, chance: float) -> Estimate:
         """The Estimate that misses the true median with this chance, two-sided; without bounds if too few values."""
         if len(self.processes) == 1:
             return interval_of_median(self.processes[0], chance * self.share)
@@ -45,13 +52,13 @@ class Change(NamedTuple):
     before: Sample
     after: Sample
 
-    def interval(self, chance):
+    def interval(self, chance: float) -> Estimate:
         """The Estimate of the difference. Each side may miss with half the chance, so both together with all of it."""
         before, after = self.before.interval(chance / 2), self.after.interval(chance / 2)
         return Estimate(after.value - before.value, after.low - before.high, after.high - before.low)
 
 
-def interval_of_median(values, chance):
+def interval_of_median(values: Sequence[float], chance: float) -> Estimate:
     """The median and its exact interval, between two order statistics.
 
     Assumes nothing of the noise but that values are independent: the median lies between the k-th least and the
@@ -65,7 +72,7 @@ def interval_of_median(values, chance):
     return Estimate(median(ordered), ordered[k - 1], ordered[-k])
 
 
-def interval_of_mean(medians, chance):
+def interval_of_mean(medians: Sequence[float], chance: float) -> Estimate:
     """The mean of the processes' medians and Student's interval.
 
     Runs of one process share its memory layout and its hash seed, so only processes are independent of each other.
@@ -80,7 +87,7 @@ def interval_of_mean(medians, chance):
 
 
 @functools.cache
-def order_statistic(n, chance=LEVEL):
+def order_statistic(n: int, chance: float = LEVEL) -> int:
     """The largest k for which [k-th least, k-th greatest] of n values misses the median with at most this chance."""
     k, missed = 0, 1  # missed: of 2 ** n outcomes, those with fewer than k + 1 values below the median
     allowed = Fraction(chance) * 2**n
@@ -90,7 +97,7 @@ def order_statistic(n, chance=LEVEL):
     return k
 
 
-def fewest_pairs(chance):
+def fewest_pairs(chance: float) -> int:
     """The least even number of pairs, of at least 8, whose interval misses with at most this chance."""
     pairs = FEWEST_PAIRS
     while order_statistic(pairs, chance) == 0:
@@ -98,13 +105,13 @@ def fewest_pairs(chance):
     return pairs
 
 
-def pairs_by_look(row_count, looks):
+def pairs_by_look(row_count: int, looks: int) -> list[int]:
     """How many pairs each look adds: first as many as a word needs among so many rows, then as many again each time."""
     first = fewest_pairs(LEVEL / row_count / 2)
     return [first, *(first << look for look in range(looks - 1))]
 
 
-def share_of_look(first, pairs):
+def share_of_look(first: int, pairs: int) -> float:
     """The share of the look at so many pairs, where the first look is at `first` and each later one at twice as many.
 
     The first look may spend half of the chance to miss and each later one half of what is left, so however many
@@ -113,13 +120,13 @@ def share_of_look(first, pairs):
     return first / (2 * pairs)
 
 
-def is_clear(logs, first, row_count, margin):
+def is_clear(logs: Sequence[float], first: int, row_count: int, margin: float) -> bool:
     """Whether the log ratios of one process give a row its word, however many of the other rows have none yet."""
     sample = Sample([logs], share_of_look(first, len(logs)))
     return word(sample.interval(LEVEL / row_count), margin) != "unclear"
 
 
-def word(interval, margin):
+def word(interval: Estimate, margin: float) -> str:
     """faster, slower or same, if the whole interval says so, else unclear. The interval is of log ratios."""
     edge = math.log1p(margin)
     if interval.low > edge:
@@ -131,14 +138,15 @@ def word(interval, margin):
     return "unclear"
 
 
-def words(samples, margin, level=LEVEL):
-    """The word of each Sample or Change of a dict, by key; all of them are right except with a chance of `level`.
+def words(samples: Mapping[Key, Sample | Change], margin: float, level: float = LEVEL) -> dict[Key, str]:
+    """The word of each Sample or Change by its key; all of them are right except with a chance of `level`.
 
     Holm's method: each of n rows is judged at level / n; once some have a word, the others share the level among
     fewer. A word is wrong only if its interval misses. Rows are timed apart from each other, so they are independent
     and the method holds for words with a direction, too (Shaffer 1980, Annals of Statistics 8, 1342).
     """
-    found, left = {}, dict(samples)
+    found: dict[Key, str] = {}
+    left = dict(samples)
     while left:
         judged = {key: word(sample.interval(level / len(left)), margin) for key, sample in left.items()}
         clear = {key for key, given in judged.items() if given != "unclear"}
@@ -149,6 +157,6 @@ def words(samples, margin, level=LEVEL):
     return {key: found.get(key, "unclear") for key in samples}
 
 
-def exponential(estimate):
+def exponential(estimate: Estimate) -> Estimate:
     """The Estimate of a ratio from that of its logarithm."""
     return Estimate(*(math.exp(log) if log < 700 else math.inf for log in estimate))

@@ -6,14 +6,16 @@ apart as their ratios say, whatever the machine did between them.
 
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks.runs import statistics, verdicts
-from benchmarks.show import table
+from benchmarks.runs import statistics
+from benchmarks.runs.saved import Run
+from benchmarks.show import cells, table
 
 MOST_CROSSINGS = 6
 
@@ -28,9 +30,13 @@ class Point(NamedTuple):
     high: float
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Per epoch."""
         return math.ceil(self.rows / self.batch_size)
+
+
+Points = Sequence[Point]  # of one implementation or family, on several problems
+Field = Literal["rows", "batch_size"]
 
 
 class Fit(NamedTuple):
@@ -46,32 +52,29 @@ class Panel(NamedTuple):
 
     device: str
     rows: int
-    by_name: dict
-    families: dict
+    by_name: dict[str, Points]
+    families: dict[str, Points]
     floor: float
 
 
 # --- times --------------------------------------------------------------------------------------------------
 
 
-def points(run, device):
-    """The Points of each implementation on a device, and of the baseline: a dict of lists by name."""
-    found = {}
-    rows = [row for row in run.rows if row["device"] == device]
-    for where in sorted({table.place(row) for row in rows}):
-        beside = [row for row in rows if table.place(row) == where]
-        row = beside[0]
-        size = row["rows"], row["batch_size"]
-        baseline = median(second for other in beside for second in other["baseline_seconds"]) / row["epochs"]
-        times = {row["baseline"]: statistics.Estimate(1, 1, 1)}
-        times |= {other["name"]: verdicts.ratio(other) for other in beside}
-        for name, ratio in times.items():
+def points(run: Run, device: str) -> dict[str, Points]:
+    """The Points of each implementation on a device, and of the baseline, by name."""
+    found: dict[str, list[Point]] = {}
+    for place in sorted({row.place for row in run.rows if row.setting.device == device}):
+        beside = [row for row in run.rows if row.place == place]
+        setting = beside[0].setting
+        baseline = median(second for row in beside for second in row.baseline.seconds) / setting.epochs
+        ratios = {beside[0].baseline.name: statistics.Estimate(1, 1, 1)} | {row.own.name: row.ratio for row in beside}
+        for name, ratio in ratios.items():
             seconds = baseline / ratio.value, baseline / ratio.high, baseline / ratio.low
-            found.setdefault(name, []).append(Point(*size, *seconds))
-    return found
+            found.setdefault(name, []).append(Point(setting.rows, setting.batch_size, *seconds))
+    return dict(found)
 
 
-def line(own, fixed, free):
+def line(own: Points, fixed: Field, free: Field) -> Points:
     """The Points that share the value of field `fixed` that most have, sorted by `free`.
 
     If several have as many: the most rows or the smallest batch, where there is most to do and most steps to do it in.
@@ -81,7 +84,7 @@ def line(own, fixed, free):
     return sorted((point for point in own if getattr(point, fixed) == value), key=lambda point: getattr(point, free))
 
 
-def lines(run, device, fixed, free):
+def lines(run: Run, device: str, fixed: Field, free: Field) -> dict[str, Points]:
     """By name the `line` of each implementation that has all values of `free` that the longest of them has."""
     found = {name: line(own, fixed, free) for name, own in points(run, device).items()}
     longest = max(found.values(), key=len)
@@ -89,12 +92,12 @@ def lines(run, device, fixed, free):
     return {name: own for name, own in found.items() if [point[:2] for point in own] == sizes and len(own) > 1}
 
 
-def families(by_name):
+def families(by_name: Mapping[str, Points]) -> dict[str, Points]:
     """The fastest Point of each family at each batch size; a family is what stands before the first _ of a name.
 
     torch_nn, the reference, is a family of its own.
     """
-    found = {}
+    found: dict[str, list[Points]] = {}
     for name, own in by_name.items():
         found.setdefault(name if name == "torch_nn" else name.partition("_")[0], []).append(own)
     return {
@@ -106,7 +109,7 @@ def families(by_name):
 # --- what follows from them ---------------------------------------------------------------------------------
 
 
-def fitted(own):
+def fitted(own: Points) -> Fit:
     """The Fit of some Points: the least squares of relative errors in which neither part is negative."""
     steps, seconds = np.array([(point.steps, point.seconds) for point in own]).T
     parts = np.stack([steps, np.ones_like(steps)], axis=1) / seconds[:, None]
@@ -114,7 +117,7 @@ def fitted(own):
     return Fit(dispatch, arithmetic, abs(parts @ (dispatch, arithmetic) - 1).max())
 
 
-def exponent(own):
+def exponent(own: Points) -> tuple[float, float, float]:
     """The slope of log seconds over log rows, by least squares, and its least and greatest within the intervals."""
     logs = np.log([point.rows for point in own])
     weights = (logs - logs.mean()) / ((logs - logs.mean()) ** 2).sum()
@@ -122,7 +125,7 @@ def exponent(own):
     return weights @ seconds, weights @ np.where(weights > 0, low, high), weights @ np.where(weights > 0, high, low)
 
 
-def crossings(families):
+def crossings(families: Mapping[str, Points]) -> list[str]:
     """The sentences on families that change places between the least and the largest batch size.
 
     Those that the fits explain come first, then the clearest. Only where the intervals at both ends are apart: a
@@ -139,7 +142,7 @@ def crossings(families):
     return [sentence for *_, sentence in sorted(found, reverse=True)[:MOST_CROSSINGS]]
 
 
-def crossing(late, early, families):
+def crossing(late: str, early: str, families: Mapping[str, Points]) -> str:
     """The beginning of the sentence on a family that is slower than another until some batch size."""
     pairs = list(zip(families[late], families[early], strict=True))
     behind = max(i for i, (a, b) in enumerate(pairs) if a.seconds >= b.seconds)
@@ -147,7 +150,7 @@ def crossing(late, early, families):
     return f"{late} overtakes {early} between batches of {before} and {after}"
 
 
-def explained(late, early):
+def explained(late: Points, early: Points) -> str:
     """Why the Points of one family overtake those of another, by their fits; "" where these do not say it."""
     a, b = fitted(late), fitted(early)
     if a.dispatch < b.dispatch or a.arithmetic > b.arithmetic:
@@ -158,7 +161,7 @@ def explained(late, early):
     )
 
 
-def ends(late, early):
+def ends(late: Points, early: Points) -> str:
     """The times of two families in the least and in the largest batches."""
     return (
         ", ".join(
@@ -169,35 +172,38 @@ def ends(late, early):
     )
 
 
-def distance(panel, end):
+def distance(panel: Panel, end: int) -> str:
     """How far the fastest family is from the floor at one end: 0 the least batch size, -1 the largest."""
     family, own = min(panel.families.items(), key=lambda pair: pair[1][end].seconds)
-    times = table.three_digits(own[end].seconds / panel.floor)
+    times = cells.three_digits(own[end].seconds / panel.floor)
     return f"in batches of {own[end].batch_size} {family} is nearest, with {times} times as much"
 
 
-def panels(run):
+def panels(run: Run) -> list[Panel]:
     """A Panel for each device with several batch sizes; none where the rows do not share one baseline."""
     found = []
     for device in devices(run):
         by_name = lines(run, device, fixed="rows", free="batch_size")
         if by_name:
             count = next(iter(by_name.values()))[0].rows
-            same = [row for row in run.rows if (row["device"], row["rows"]) == (device, count)]
-            floor = min(row["floor_seconds"] / row["epochs"] for row in same)
+            settings = [row.setting for row in run.rows]
+            same = [setting for setting in settings if (setting.device, setting.rows) == (device, count)]
+            floor = min(setting.floor_seconds / setting.epochs for setting in same)
             found.append(Panel(device, count, by_name, families(by_name), floor))
     return found
 
 
-def devices(run):
+def devices(run: Run) -> list[str]:
     """The devices of a run in which all rows share one baseline; none of any other run."""
-    return sorted({row["device"] for row in run.rows}) if len({row["baseline"] for row in run.rows}) == 1 else []
+    if len({row.baseline.name for row in run.rows}) != 1:
+        return []
+    return sorted({row.setting.device for row in run.rows})
 
 
 # --- Markdown -----------------------------------------------------------------------------------------------
 
 
-def markdown(run, picture):
+def markdown(run: Run, picture: str) -> str:
     """The sections on how time grows; "" where the run says nothing of it.  picture: of the panels, a file's name."""
     found = [batch_section(panel) for panel in panels(run)]
     if found:
@@ -209,7 +215,7 @@ def markdown(run, picture):
     return "".join(f"\n{part}\n" for part in found)
 
 
-def batch_section(panel):
+def batch_section(panel: Panel) -> str:
     """What batch sizes do on one device: the fits, slowest first in small batches, and what is seen in the picture."""
     order = sorted(panel.by_name, key=lambda name: -panel.by_name[name][0].seconds)
     columns = ["name", "us/step", "ms/epoch", "equal at batch", "fit within"]
@@ -221,13 +227,13 @@ def batch_section(panel):
             "Fitted to all batch sizes: an epoch takes us/step for each step, however many rows that has, and "
             "ms/epoch for the rows, however they are cut. Below the batch size at which both are equal dispatch "
             "rules, above it arithmetic.",
-            table.markdown_grid([[name, *fit_cells(panel.by_name[name])] for name in order], columns),
+            table.tabulated([[name, *fit_cells(panel.by_name[name])] for name in order], columns),
             "\n".join(f"* {sentence}" for sentence in said),
         ]
     )
 
 
-def fit_cells(own):
+def fit_cells(own: Points) -> list[str]:
     """The Fit of some Points as text; with two of them it fits anyway, so nothing is said of how well."""
     fit = fitted(own)
     both = fit.dispatch > 0 and fit.arithmetic > 0
@@ -239,22 +245,22 @@ def fit_cells(own):
     ]
 
 
-def rows_section(device, by_name):
+def rows_section(device: str, by_name: Mapping[str, Points]) -> str:
     """What the number of rows does on one device."""
     found = sorted((exponent(own), name) for name, own in by_name.items())
     own = next(iter(by_name.values()))
     counts = ", ".join(str(point.rows) for point in own)
-    cells = [[name, f"{slope:.2f}", f"{low:.2f} to {high:.2f}"] for (slope, low, high), name in found]
+    body = [[name, f"{slope:.2f}", f"{low:.2f} to {high:.2f}"] for (slope, low, high), name in found]
     return "\n\n".join(
         [
             f"### Rows: {counts} in batches of {own[0].batch_size} on {device}",
             "Time grows as rows to the power of the exponent: at 1 in proportion, below 1 where something is paid "
             "once however many rows there are. The interval follows from those of the ratios.",
-            table.markdown_grid(cells, ["name", "exponent", "interval"]),
+            table.tabulated(body, ["name", "exponent", "interval"]),
         ]
     )
 
 
-def figure(value):
+def figure(value: float) -> str:
     """A number that is not negative, with three significant digits."""
-    return table.three_digits(value) if value else "0"
+    return cells.three_digits(value) if value else "0"

@@ -2,20 +2,24 @@
 
 import io
 import itertools
+from collections.abc import Sequence
 
 import matplotlib
 
 matplotlib.use("Agg")  # no window
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
+
+from benchmarks.show.growth import Panel
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#000000")  # Okabe & Ito
 MARKERS = "osD^vP*X"
 LABEL_HEIGHT = 0.05  # of the height of the axes: labels are at least as far apart
 
 
-def svg(panels, title):
+def svg(panels: Sequence[Panel], title: str) -> str:
     """The panels side by side as an SVG, the same text whenever the times are the same."""
     with plt.rc_context({"svg.hashsalt": "one trainer", "font.size": 10, "svg.fonttype": "path"}):
         figure, axes = plt.subplots(1, len(panels), figsize=(8 * len(panels), 5.6), squeeze=False, layout="constrained")
@@ -28,7 +32,7 @@ def svg(panels, title):
     return file.getvalue()
 
 
-def draw(ax, panel):
+def draw(ax: Axes, panel: Panel) -> None:
     """One panel: time an epoch against batch size, both logarithmic; each line has its label at its end."""
     labels = []
     for i, (family, own) in enumerate(panel.families.items()):
@@ -61,7 +65,7 @@ def draw(ax, panel):
     ax.set_ylim(low, high)
 
 
-def spread(heights):
+def spread(heights: Sequence[float]) -> list[float]:
     """The heights moved apart until each is LABEL_HEIGHT from the next, in the same order and about the same middle."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
     placed = list(heights)
