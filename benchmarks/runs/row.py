@@ -1,6 +1,7 @@
 """One row: two trainers side by side, and what was measured of them. Needs neither torch nor numpy.
 
-A Row checks itself when it is made, so there is none that could not be saved and read back.
+A Row checks itself when it is made, so there is none that could not be saved and read back. It may be a part of one,
+with fewer pairs than an interval needs; a Run holds only whole ones.
 """
 
 import math
