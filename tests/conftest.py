@@ -1,5 +1,10 @@
 """What several files of tests use."""
 
+import os
+
+# Where nothing is said, torch's threads wait busily, and a neighbour on the machine makes their work many times longer.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numpy as np
 import pytest
 
@@ -12,3 +17,12 @@ def dataset(tmp_path_factory):
     pixels = np.eye(10, dtype=np.float32)[labels]
     np.savez(path, x_train=pixels, y_train=labels, x_valid=pixels, y_valid=labels)
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def every_shape_is_compiled():
+    """torch.compile gives a function up after 8 compilations, and runs it as it is; the tests have more shapes."""
+    from torch._dynamo import config
+
+    with config.patch(recompile_limit=64, fail_on_recompile_limit_hit=True):
+        yield
