@@ -11,6 +11,8 @@ import implementations
 from reference import datasets, equivalence, torch_nn
 from reference.problem import Problem, initial_parameters
 
+pytestmark = pytest.mark.usefixtures("every_shape_is_compiled")
+
 AUTOGRAD = "autograd_stable_loss"
 MANUAL = "manual_inplace"
 LOOP = "    for _ in range(epochs):\n"
@@ -162,6 +164,8 @@ def test_a_trainer_that_remembers_is_rejected(mistake, cases):
     assert equivalence.complaint(caching(CACHES[mistake]), cases)
 
 
+# On digits, also with other numbers of threads and other starts: test_mistakes.py.
+@pytest.mark.parametrize("cases", ["standardised", "few rows"], indirect=True)
 @pytest.mark.parametrize("name", implementations.runnable("cpu"))
 def test_a_right_trainer_is_accepted(name, cases):
     assert equivalence.complaint(implementations.load(name), cases) is None
