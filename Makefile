@@ -14,7 +14,7 @@ bench: .venv/installed
 test: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/pytest tests -W error $(EXPECTED_WARNINGS)
+	.venv/bin/pytest tests -W error $(EXPECTED_WARNINGS) --durations=10
 
 GPU_COLUMNS = 'ms/epoch,x floor,x baseline,99 % interval,verdict,kernels/epoch,first call,error,lines'
 

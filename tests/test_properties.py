@@ -1,5 +1,7 @@
 """Right trainers on problems that nobody chose: never rejected. Mistakes where they are visible: never accepted."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
@@ -21,6 +23,11 @@ MISTAKES = [
     *("labels_of_the_next_row", "loss_summed", "bias_gradient_averaged", "short_batch_dropped", "zero_grad_forgotten"),
     *("short_batch_divided_by_batch_size", "gradient_one_batch_late", "momentum_left_in", "weight_decay_left_in"),
 ]
+
+any_case = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+settings.register_profile("quick", any_case, max_examples=600)
+settings.register_profile("thorough", any_case, max_examples=2100)  # in .ci/run
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @st.composite
@@ -48,13 +55,6 @@ def largest_logit(problem):
     return problem.x.sum(1).max() * (weight + problem.steps * problem.lr * problem.x.abs().max()) + bias + problem.steps
 
 
-def any_number(examples):
-    return settings(
-        max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
-    )
-
-
-@any_number(2000)
 @given(case=cases(), name=st.sampled_from(RIGHT))
 def test_a_right_trainer_is_never_rejected(case, name):
     assume(name not in OVERFLOWING or largest_logit(case.problem) < 80)
@@ -68,7 +68,7 @@ def is_visible(mistake, case):
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-@any_number(150)
+@settings(max_examples=settings.default.max_examples // len(MISTAKES))
 @given(case=cases())
 def test_a_visible_mistake_is_never_accepted(name, case):
     mistake = implementations.load(f"mistakes.{name}")
