@@ -17,11 +17,14 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from requests import RequestException
 
 CLASSES = 10
 VALID_ROWS = 10_000
@@ -61,25 +64,25 @@ class Dataset(NamedTuple):
     y_valid: Tensor
 
     @property
-    def sha256(self):
+    def sha256(self) -> str:
         """Of the training rows and labels, as the trainers get them."""
         return sha256(self.x_train.numpy(), self.y_train.numpy())
 
 
-def sha256(*parts):
+def sha256(*parts: bytes | np.ndarray) -> str:
     """The hexadecimal SHA-256 of byte strings or contiguous arrays, one after the other."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(part)
+        digest.update(part if isinstance(part, bytes) else part.data)
     return digest.hexdigest()
 
 
-def data_dir():
+def data_dir() -> Path:
     """The cache folder: NN_DATA_DIR, or `data/` beside this package."""
     return Path(os.environ.get("NN_DATA_DIR") or Path(__file__).parent.parent / "data")
 
 
-def load(name="auto"):
+def load(name: str = "auto") -> Dataset:
     """The dataset of that name: "auto", "mnist", "digits", or the path of an .npz file.
 
     "auto" is MNIST where it is cached or can be fetched, else digits; `origin` says why.
@@ -100,14 +103,16 @@ def load(name="auto"):
     raise DatasetError(f"dataset {name!r}: expected auto, mnist, digits or a file that ends in .npz")
 
 
-def dataset(name, origin, x_train, y_train, x_valid, y_valid):
+def dataset(
+    name: str, origin: str, x_train: np.ndarray, y_train: np.ndarray, x_valid: np.ndarray, y_valid: np.ndarray
+) -> Dataset:
     """A Dataset of NumPy arrays: uint8 pixels become float32 / 256 (exact), labels int64."""
 
-    def pixels(x):
-        x = torch.from_numpy(np.array(x, order="C"))  # a copy: what was read from bytes is not writable
-        return x.float().div_(256) if x.dtype == torch.uint8 else x.float()
+    def pixels(x: np.ndarray) -> Tensor:
+        copied = torch.from_numpy(np.array(x, order="C"))  # what was read from bytes is not writable
+        return copied.float().div_(256) if copied.dtype == torch.uint8 else copied.float()
 
-    def labels(y):
+    def labels(y: np.ndarray) -> Tensor:
         return torch.from_numpy(y.astype(np.int64))
 
     return Dataset(name, origin, pixels(x_train), labels(y_train), pixels(x_valid), labels(y_valid))
@@ -116,7 +121,7 @@ def dataset(name, origin, x_train, y_train, x_valid, y_valid):
 # --- mnist --------------------------------------------------------------------------------------------------
 
 
-def mnist():
+def mnist() -> Dataset:
     """MNIST as the tutorial has it: 50 000 rows to train and 10 000 to validate, 784 pixels k / 256.
 
     From the IDX files in `data/mnist`, else from the tutorial's `mnist.pkl.gz` if one lies there, else from
@@ -136,7 +141,7 @@ def mnist():
     return dataset("mnist", "IDX files", images[train], labels[train], images[valid], labels[valid])
 
 
-def verified(path, digest):
+def verified(path: Path, digest: str) -> bytes | None:
     """The bytes of the file if their SHA-256 is `digest`, else None."""
     try:
         body = path.read_bytes()
@@ -145,20 +150,17 @@ def verified(path, digest):
     return body if sha256(body) == digest else None
 
 
-def idx_body(name, digest, folder, header):
+def idx_body(name: str, digest: str, folder: Path, header: int) -> np.ndarray:
     """The uint8 values of an IDX file without its header of `header` bytes; fetched if missing or damaged.
 
     Format: a magic number and one size per dimension, four bytes each, then the values.
     """
-    body = verified(folder / name, digest)
-    if body is None:
-        fetch(name, digest, folder)
-        body = verified(folder / name, digest)
+    body = verified(folder / name, digest) or fetched(name, digest, folder)
     return np.frombuffer(gzip.decompress(body), np.uint8, offset=header)
 
 
-def fetch(name, digest, folder):
-    """Downloads one file into `folder` from the first mirror that serves it with this SHA-256.
+def fetched(name: str, digest: str, folder: Path) -> bytes:
+    """The bytes of one file, downloaded into `folder` from the first mirror that serves it with this SHA-256.
 
     The file appears whole or not at all, and replaces a damaged one only when it is good. Raises DatasetError.
     """
@@ -174,8 +176,8 @@ def fetch(name, digest, folder):
     for mirror in MIRRORS:
         downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
         try:
-            pooch.retrieve(mirror + name, f"sha256:{digest}", name, folder, downloader=downloader)
-            return
+            path = pooch.retrieve(mirror + name, f"sha256:{digest}", name, folder, downloader=downloader)
+            return Path(path).read_bytes()
         except RequestException as error:
             reasons.append(f"{host(mirror)}: {http_reason(error)}")
         except ValueError:
@@ -187,12 +189,12 @@ def fetch(name, digest, folder):
     raise DatasetError(f"{name} from no mirror ({'; '.join(reasons)})")
 
 
-def host(url):
+def host(url: str) -> str:
     """The host of a URL."""
     return url.split("/")[2]
 
 
-def http_reason(error):
+def http_reason(error: "RequestException") -> str:
     """Why a request failed, in a word or two."""
     if error.response is not None:
         return f"HTTP {error.response.status_code}"
@@ -202,18 +204,18 @@ def http_reason(error):
 class ArrayUnpickler(pickle.Unpickler):
     """Reads NumPy arrays in lists and tuples; anything else raises before it can run."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) in {("numpy", "ndarray"), ("numpy", "dtype")}:
             return getattr(np, name)
         if (module, name) in {
             ("numpy.core.multiarray", "_reconstruct"),
             ("numpy._core.multiarray", "_reconstruct"),
         }:
-            return np._core.multiarray._reconstruct
+            return np.empty(0).__reduce__()[0]  # _reconstruct, from where this NumPy keeps it
         raise pickle.UnpicklingError(f"it holds {module}.{name}, not just arrays")
 
 
-def pickled_arrays(path):
+def pickled_arrays(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """x_train, y_train, x_valid, y_valid from the tutorial's `mnist.pkl.gz`. Raises DatasetError.
 
     Its MD5 is compared before a byte is unpickled.
@@ -239,7 +241,7 @@ def pickled_arrays(path):
 DIGIT_ROWS = 50_000
 
 
-def digits():
+def digits() -> Dataset:
     """Real handwriting that needs no download, in MNIST's shapes: 50 000 + 10 000 rows of 784 pixels k / 256.
 
     scikit-learn's 1797 digits of 8 x 8 pixels, enlarged to 20 x 20, set in 28 x 28 and shifted by up to two
@@ -265,7 +267,7 @@ def digits():
     )
 
 
-def made_digits():
+def made_digits() -> np.ndarray:
     """(60 000, 785) uint8: the label, then the 784 pixels. The same bytes on every machine.
 
     Only integers, and the one NumPy generator whose stream is frozen (RandomState, NEP 19).
@@ -291,7 +293,7 @@ def made_digits():
     return packed
 
 
-def enlarged(images):
+def enlarged(images: np.ndarray) -> np.ndarray:
     """(n, 8, 8) int64 of 0 to 16 to (n, 20, 20) uint8: bilinear between pixel centres, then contrast.
 
     The centre of new pixel i lies at old pixel (4 i - 3) / 10, so tenths are exact and no float is needed.
@@ -307,7 +309,7 @@ def enlarged(images):
     return (np.clip(grey - 96, 0, None) * 255 // (255 - 96)).astype(np.uint8)
 
 
-def save_atomically(path, array):
+def save_atomically(path: Path, array: np.ndarray) -> None:
     """Saves the array under its name at once and whole; without a cache folder to write to, says so and goes on."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -326,7 +328,7 @@ def save_atomically(path, array):
 # --- your own file ------------------------------------------------------------------------------------------
 
 
-def npz(path):
+def npz(path: Path) -> Dataset:
     """The arrays x_train, y_train, x_valid, y_valid of an .npz file. Raises DatasetError.
 
     x: (rows, features), uint8 (divided by 256) or floating point, finite.  y: (rows,) integers 0 to 9.
@@ -359,10 +361,10 @@ def npz(path):
     return dataset(path.name, str(path), x_train, arrays["y_train"], x_valid, arrays["y_valid"])
 
 
-def check_part(path, part, x, y):
+def check_part(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> None:
     """Raises DatasetError unless x and y are rows and labels that can be trained on."""
 
-    def expect(right, name, found, expected):
+    def expect(right: bool, name: str, found: str, expected: str) -> None:
         if not right:
             raise DatasetError(f"{path}: {name}_{part} {found}; expected {expected}")
 
@@ -380,7 +382,7 @@ def check_part(path, part, x, y):
     )
     with np.errstate(over="ignore"):
         expect(
-            np.isfinite(x.astype(np.float32)).all(),
+            bool(np.isfinite(x.astype(np.float32)).all()),
             "x",
             "holds NaN or values beyond float32",
             "finite pixels",
@@ -398,7 +400,7 @@ def check_part(path, part, x, y):
 # --- the command --------------------------------------------------------------------------------------------
 
 
-def description(data):
+def description(data: Dataset) -> str:
     """What the dataset holds: shapes, dtypes, ranges, non-zero pixels and rows per class, as lines."""
     lines = [f"{data.name} ({data.origin}), sha256 {data.sha256[:12]}"]
     for part, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
@@ -411,7 +413,7 @@ def description(data):
     return "\n".join(lines)
 
 
-def draw(x, y, path):
+def draw(x: Tensor, y: Tensor, path: str) -> None:
     """Draws one row of pixels, a square image, as the tutorial does, into a picture file."""
     import matplotlib
 
@@ -429,7 +431,7 @@ def draw(x, y, path):
         raise DatasetError(f"--picture {path}: {error}") from None
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m reference.datasets", description="Fetch a dataset and show it.")
     parser.add_argument("dataset", nargs="?", default="auto", help="auto (default), mnist, digits or FILE.npz")
     parser.add_argument("--picture", metavar="FILE", help="draw the first training digit into FILE (.png, .pdf, .svg)")

@@ -11,18 +11,22 @@ import math
 import os
 import pickle
 import random
+import sys
 import time
 import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from reference import torch_nn
-from reference.problem import LEARNING_RATE, Problem, initial_parameters
+from reference.problem import LEARNING_RATE, Parameters, Problem, initial_parameters
+
+Arrays = tuple[np.ndarray, np.ndarray]  # weight and bias
 
 LIMIT = 10.0
 TOO_NOISY = 1e-3
@@ -60,13 +64,13 @@ class Unjudgeable(Exception):
 # --- what is right ------------------------------------------------------------------------------------------
 
 
-def update(problem, result):
-    """Trained minus initial parameters, weight and bias in one flat float64 tensor on the CPU."""
-    weight, bias = (parameter.detach().cpu().double() for parameter in result)
+def update(problem: Problem, result: Parameters | Arrays) -> Tensor:
+    """Trained minus initial parameters, tensors or arrays, weight and bias in one flat float64 tensor on the CPU."""
+    weight, bias = (torch.as_tensor(parameter).detach().cpu().double() for parameter in result)
     return torch.cat([(weight - problem.weight.cpu().double()).flatten(), bias - problem.bias.cpu().double()])
 
 
-def solved(name, problem):
+def solved(name: str, problem: Problem) -> Case:
     """The Case of a float32 problem on the CPU: runs the reference in float64 and in float32.
 
     Raises Unjudgeable.
@@ -85,23 +89,31 @@ def solved(name, problem):
     return Case(name, problem, oracle_update, max(noise, rounding))
 
 
-def error(case, result):
+def error(case: Case, result: Parameters | Arrays, dtype: torch.dtype = torch.float32) -> float:
     """|update - oracle's update| in float32 noise; NaN or infinite where the result is not finite."""
-    return (update(case.problem, result) - case.update).norm().item() / unit(case, result[0].dtype)
+    return (update(case.problem, result) - case.update).norm().item() / unit(case, dtype)
 
 
-def unit(case, dtype):
+def distance(case: Case, one: "Answer", other: "Answer") -> float:
+    """How far two Answers from one start are apart, in the case's float32 noise; NaN or infinite if one is."""
+    parts = zip(one.result, other.result, strict=True)
+    return math.hypot(*(float(np.linalg.norm(a.astype(float) - b)) for a, b in parts)) / case.noise
+
+
+def unit(case: Case, dtype: torch.dtype) -> float:
     """float32 noise, or in float64 the same rounding 29 bits further down."""
     return case.noise * torch.finfo(dtype).eps / torch.finfo(torch.float32).eps
 
 
-def cases(x, y, classes=10, seed=1):
+def cases(x: Tensor, y: Tensor, classes: int = 10, seed: int = 1) -> list[Case]:
     """The checker's problems, from the simplest on, with rows from x (rows, features) and y (rows,), on the CPU.
 
     seed: of the initial weights.
     """
 
-    def problem(rows, batch_size=64, epochs=1, seed=seed, scale=1, lr=LEARNING_RATE):
+    def problem(
+        rows: int, batch_size: int = 64, epochs: int = 1, seed: int = seed, scale: int = 1, lr: float = LEARNING_RATE
+    ) -> Problem:
         index = torch.arange(rows) % len(x)
         weight = scale * initial_parameters(x.shape[1], classes, seed)[0]
         bias = torch.linspace(-0.3, 0.3, classes)
@@ -118,6 +130,8 @@ def cases(x, y, classes=10, seed=1):
         ragged,
         solved("as many rows in a batch as classes", problem(rows=7 * classes + 3, batch_size=classes, lr=0.1)),
         solved("three epochs", problem(rows=200, epochs=3)),
+        solved("two full batches", problem(rows=128)),
+        solved("parameters beyond 1", beyond_one(problem(rows=128 + classes))),
         other,
         solved("pixels of any size and sign", standardised(problem(rows=100))),
         # Large weights round what is added to them more coarsely: 2000 small additions are seen beside one.
@@ -128,7 +142,7 @@ def cases(x, y, classes=10, seed=1):
     ]
 
 
-def generated(like):
+def generated(like: Problem) -> Problem:
     """A problem of the same shape on made-up rows, whatever the dataset: sparse pixels k / 256, a batch of none."""
     generator = torch.Generator().manual_seed(3)
     rows, features = like.x.shape
@@ -141,13 +155,25 @@ def generated(like):
     return like._replace(x=x, y=y, weight=weight, bias=torch.linspace(0.2, -0.2, classes))
 
 
-def standardised(problem):
+def standardised(problem: Problem) -> Problem:
     """The same problem on pixels ~ N(0, 1 / 4): below 0, above 1, and no multiples of anything."""
     generator = torch.Generator().manual_seed(5)
     return problem._replace(x=torch.randn(problem.x.shape, generator=generator) / 2)
 
 
-def large_logits(problem):
+def beyond_one(problem: Problem) -> Problem:
+    """The same problem with a weight of 3 or -3 in every 97th place and biases up to 2 to either side.
+
+    Logits stay far below the 88 where exp overflows.
+    """
+    weight = problem.weight.flatten().clone()
+    weight[::97] = 3 * weight[::97].sign()
+    return problem._replace(
+        weight=weight.view_as(problem.weight), bias=torch.linspace(2, -2, len(problem.bias), dtype=weight.dtype)
+    )
+
+
+def large_logits(problem: Problem) -> Problem:
     """The same problem with its parameters scaled until the largest logit is 1000: too much for exp, in float64 too.
 
     Then all are lowered, which softmax does not see, until in one row all are too small for exp: -200 at most.
@@ -161,102 +187,227 @@ def large_logits(problem):
 # --- is this one right? -------------------------------------------------------------------------------------
 
 
-def prepared(implementation, problem):
-    """What `train` takes in place of x and y."""
+class Implementation(Protocol):
+    """A module with `train`, maybe `prepare`, maybe EXPECTED_TO_FAIL = ("large logits",): the one case that a writing
+    may give up, and then must fail, so that the mark cannot outlive its reason.
+    """
+
+    @property
+    def train(self) -> Callable[..., Parameters]:
+        """From what is prepared of x and y, weight, bias, batch_size, lr and epochs to the trained parameters."""
+
+
+class Answer(NamedTuple):
+    """What came of one training.
+
+    parameters: weight and bias, trained, as arrays; None where there are none, or none of the right form.
+    complaint: what is wrong beside their values, or None.
+    """
+
+    parameters: Arrays | None
+    complaint: str | None
+
+    @property
+    def result(self) -> Arrays:
+        """The parameters of a training that has some. Raises ValueError, which holds the complaint."""
+        if self.parameters is None:
+            raise ValueError(self.complaint)
+        return self.parameters
+
+
+class Answering(Protocol):
+    """What the checker asks: a Trainer, or what stands for one in another process."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+
+    @property
+    def gives_up(self) -> tuple[str, ...]:
+        """The names of the cases in which it is expected to fail."""
+
+    def answers(self, problem: Problem, previous: Problem | None = None, seed: int | None = None) -> list[Answer]:
+        """The Answers to a problem, and before it to what it is to solve first, if anything."""
+
+
+class Trainer(NamedTuple):
+    """An implementation, ready to be asked for Answers on one device in one dtype."""
+
+    implementation: Implementation
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def gives_up(self) -> tuple[str, ...]:
+        """The names of the cases in which it is expected to fail."""
+        return getattr(self.implementation, "EXPECTED_TO_FAIL", ())
+
+    def answers(self, problem: Problem, previous: Problem | None = None, seed: int | None = None) -> list[Answer]:
+        """The Answers to a problem, and before it to what it is to solve first, if anything; none after a complaint.
+
+        seed: of all random states, where these shall not be as they are.
+        """
+        given = (previous or problem).to(self.device, self.dtype)
+        if not previous:
+            return [trained(self.implementation, problem, given, seed=seed)[0]]
+        first, result, inputs = trained(self.implementation, previous, given)
+        if first.complaint:
+            return [first]
+        for tensor, value in zip(given[:4], problem[:4], strict=True):
+            tensor.copy_(value)
+        same_rows = previous.x is problem.x
+        second, *_ = trained(self.implementation, problem, given, inputs if same_rows else None)
+        if not all(map(np.array_equal, first.result, arrays_of(*result))):
+            complaint = "the second call changed what the first had returned: return tensors that stay as they are"
+            second = Answer(None, complaint)
+        return [first, second]
+
+
+def prepared(implementation: Implementation, problem: Problem) -> tuple[Any, ...]:
+    """What `train` takes in place of x and y, as a tuple; what `prepare` returns may be one thing alone."""
     prepare = getattr(implementation, "prepare", None)
-    return prepare(problem.x, problem.y, problem.batch_size) if prepare else (problem.x, problem.y)
+    inputs = prepare(problem.x, problem.y, problem.batch_size) if prepare else (problem.x, problem.y)
+    return inputs if isinstance(inputs, tuple) else (inputs,)
 
 
-def run(implementation, problem):
+def run(implementation: Implementation, problem: Problem) -> Parameters:
     """Prepares and trains: the trained weight and bias."""
     return implementation.train(*prepared(implementation, problem), *problem[2:])
 
 
-def complaint(implementation, cases, device="cpu", dtype=torch.float32):
+def trained(
+    implementation: Implementation,
+    original: Problem,
+    given: Problem,
+    inputs: tuple[Any, ...] | None = None,
+    seed: int | None = None,
+    again: bool = False,
+) -> tuple[Answer, Any, tuple[Any, ...] | None]:
+    """The Answer to one training on `given`, tensors with the values of `original`; the result itself; its inputs.
+
+    inputs: what was prepared of the same rows before.  again: whether it has just imported what it needs.
+    """
+    modules = len(sys.modules)
+    with unchanged_process_state() as changed:
+        if seed is not None:
+            seed_everything(seed)
+        try:
+            inputs = inputs or prepared(implementation, given)
+            result = implementation.train(*inputs, *given[2:])
+        except (Exception, SystemExit) as raised:
+            return Answer(None, f"raised {described(raised)}"), None, None
+    if changed and seed is None and not again and len(sys.modules) > modules:
+        return trained(implementation, original, given, inputs, again=True)  # an import's changes are not the trainer's
+    return answered(result, given, original, [] if seed is not None else changed), result, inputs
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds the random states of torch, NumPy and Python."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
+def answered(result: Any, given: Problem, original: Problem, changed: Sequence[str] = ()) -> Answer:
+    """The Answer that a result is.
+
+    `given` is what the trainer was given, after training, `original` what it was before; `changed` names what it
+    changed in the process.
+    """
+    complaint = misfit(result, given)
+    parameters = None if complaint else arrays_of(*result)
+    complaint = complaint or modified(given, original)
+    return Answer(parameters, changed_complaint(changed) or complaint)
+
+
+def arrays_of(weight: Tensor, bias: Tensor) -> Arrays:
+    """Their values now, whatever is written into the tensors later."""
+    return weight.detach().cpu().numpy().copy(), bias.detach().cpu().numpy().copy()
+
+
+def changed_complaint(changed: Sequence[str]) -> str | None:
+    """The complaint about what was changed in the process, by name, or None."""
+    return f"changed {', '.join(changed)}: leave the process as it was" if changed else None
+
+
+def complaint(
+    implementation: Implementation, cases: Iterable[Case], device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> str | None:
     """The first complaint as one line, or None: the implementation is right."""
-    for finding in findings(implementation, cases, device, dtype):
+    return first_complaint(findings(implementation, cases, device, dtype))
+
+
+def findings(
+    implementation: Implementation, cases: Iterable[Case], device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> Iterator[Finding]:
+    """Yields one Finding per case; it trains only as far as it is asked."""
+    return findings_of(Trainer(implementation, device, dtype), cases)
+
+
+def first_complaint(findings: Iterable[Finding]) -> str | None:
+    """The first complaint among Findings as one line, or None."""
+    for finding in findings:
         if finding.complaint:
             return f"{finding.case}: {finding.complaint}"
     return None
 
 
-def findings(implementation, cases, device="cpu", dtype=torch.float32):
-    """Yields one Finding per case; it trains only as far as it is asked.
-
-    `implementation` is a module with `train`, maybe `prepare`, maybe EXPECTED_TO_FAIL = ("large logits",): the
-    one case that a writing may give up, and then must fail, so that the mark cannot outlive its reason.
-    """
-    gives_up = LARGE_LOGITS in getattr(implementation, "EXPECTED_TO_FAIL", ())
+def findings_of(trainer: Answering, cases: Iterable[Case]) -> Iterator[Finding]:
+    """Yields the Finding of a Trainer, or of what answers like one, for each case."""
     for case in cases:
-        finding = judged(implementation, case, device, dtype)
-        if gives_up and case.name == LARGE_LOGITS:
-            unexpected = None if finding.complaint else "passes, so take it out of EXPECTED_TO_FAIL"
-            finding = finding._replace(complaint=unexpected)
+        finding = judged_of(trainer, case)
+        if case.name == LARGE_LOGITS and LARGE_LOGITS in trainer.gives_up:
+            finding = finding._replace(complaint=wrong_failure(finding))
         yield finding
 
 
-def judged(implementation, case, device="cpu", dtype=torch.float32):
+def wrong_failure(finding: Finding) -> str | None:
+    """The complaint about a Finding where the numbers are expected to be wrong, or None."""
+    if finding.complaint is None:
+        return "passes, so take it out of EXPECTED_TO_FAIL"
+    return finding.complaint if finding.error is NOT_COMPUTED else None
+
+
+def judged(
+    implementation: Implementation, case: Case, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> Finding:
     """The Finding of one case; where the answer is wrong, its complaint says from which batch on."""
-    finding = attempt(implementation, case, device, dtype)
+    return judged_of(Trainer(implementation, device, dtype), case)
+
+
+def judged_of(trainer: Answering, case: Case) -> Finding:
+    """The same of a Trainer."""
+    finding = attempt(trainer, case)
     if finding.complaint is None or finding.error is NOT_COMPUTED:
         return finding
     try:
-        where, suspicion = first_wrong(implementation, case.problem, device, dtype)
+        where, suspicion = first_wrong(trainer, case.problem)
     except Exception as raised:  # it was wrong before it raised
         where, suspicion = f"and raised {described(raised)} when called again", ""
     hint = f": {suspicion}" if suspicion else ""
     return finding._replace(complaint=f"{finding.complaint}; {where}{hint}")
 
 
-def attempt(implementation, case, device, dtype):
+def attempt(trainer: Answering, case: Case) -> Finding:
     """The Finding of one case, without the search for where it went wrong."""
-    given = (case.previous or case).problem.to(device, dtype)
-    if not case.previous:
-        return trained(implementation, case, given)[0]
-    finding, result, inputs = trained(implementation, case.previous, given)
-    if finding.complaint:
-        return finding._replace(case=case.name)
-    kept = [parameter.clone() for parameter in result]
-    for tensor, value in zip(given[:4], case.problem[:4], strict=True):
-        tensor.copy_(value)
-    same_rows = case.previous.problem.x is case.problem.x
-    finding, *_ = trained(implementation, case, given, inputs if same_rows else None)
-    if not all(map(torch.equal, kept, result)):
-        complaint = "the second call changed what the first had returned: return tensors that stay as they are"
-        return Finding(case.name, NOT_COMPUTED, complaint)
-    return finding
+    solved_cases = [case.previous, case] if case.previous else [case]
+    answers = trainer.answers(case.problem, case.previous and case.previous.problem)
+    for each, answer in zip(solved_cases, answers, strict=False):
+        finding = found(each, answer, trainer.dtype)
+        if finding.complaint:
+            break
+    return finding._replace(case=case.name)
 
 
-def trained(implementation, case, given, inputs=None):
-    """The Finding of one training on `given`, tensors with the values of the case's problem; its result; its inputs.
-
-    inputs: what was prepared of the same rows before.
-    """
-    with unchanged_process_state() as changed:
-        try:
-            inputs = inputs or prepared(implementation, given)
-            result = implementation.train(*inputs, *given[2:])
-        except (Exception, SystemExit) as raised:
-            return Finding(case.name, NOT_COMPUTED, f"raised {described(raised)}"), None, None
-    complaint, measured = answer(case, result, given, changed)
-    return Finding(case.name, measured, complaint), result, inputs
+def found(case: Case, answer: Answer, dtype: torch.dtype = torch.float32) -> Finding:
+    """The Finding that an Answer to a case is."""
+    if answer.complaint:
+        return Finding(case.name, NOT_COMPUTED, answer.complaint)
+    measured = error(case, answer.result, dtype)
+    return Finding(case.name, measured, verdict(measured))
 
 
-def answer(case, result, given, changed):
-    """The complaint about a result, or None, and its error in float32 noise.
-
-    `given` is what the trainer was given, after training; `changed` names what it changed in the process.
-    """
-    complaint = misfit(result, given) or modified(given, case.problem)
-    if changed:
-        complaint = f"changed {', '.join(changed)}: leave the process as it was"
-    if complaint:
-        return complaint, NOT_COMPUTED
-    measured = error(case, result)
-    return verdict(measured), measured
-
-
-def verdict(error):
+def verdict(error: float) -> str | None:
     """The complaint about an error in float32 noise, or None: it is allowed."""
     if error <= LIMIT:  # never true of NaN
         return None
@@ -265,7 +416,7 @@ def verdict(error):
     return f"the update is off by {error:.3g} in float32 noise, allowed {LIMIT:g}"
 
 
-def first_wrong(implementation, problem, device, dtype):
+def first_wrong(trainer: Answering, problem: Problem) -> tuple[str, str]:
     """Where training first goes wrong, and what that suggests, "" if nothing: two texts.
 
     Trains on the first batch, the first two, ..., then on more epochs.
@@ -273,21 +424,22 @@ def first_wrong(implementation, problem, device, dtype):
     batches = math.ceil(len(problem.x) / problem.batch_size)
     for batch in range(1, batches + 1):
         part = solved("", problem.first_rows(batch * problem.batch_size)._replace(epochs=1))
-        finding = attempt(implementation, part, device, dtype)
+        finding = attempt(trainer, part)
         if finding.complaint:
-            rows = f"rows {(batch - 1) * problem.batch_size} to {len(part.problem.x) - 1}"
+            first_row, last_row = (batch - 1) * problem.batch_size, len(part.problem.x) - 1
             suspect = suspicion if batch == 1 else later_suspicion
-            hint = "" if finding.error is NOT_COMPUTED else suspect(implementation, part, device, dtype)
-            return f"first wrong at batch {batch} of {batches} ({rows})", hint
+            hint = "" if finding.error is NOT_COMPUTED else suspect(trainer, part)
+            return f"first wrong at batch {batch} of {batches} (rows {first_row} to {last_row})", hint
     for epoch in range(2, problem.epochs + 1):
-        if attempt(implementation, solved("", problem._replace(epochs=epoch)), device, dtype).complaint:
+        if attempt(trainer, solved("", problem._replace(epochs=epoch))).complaint:
             return f"first wrong in epoch {epoch}", "is anything shuffled, decayed, begun anew or used up by the first?"
     return "right when called alone", "does it remember an earlier call?"
 
 
-def suspicion(implementation, case, device, dtype):
+def suspicion(trainer: Answering, case: Case) -> str:
     """What a wrong first step suggests, as a question that a learner understands, or ""."""
-    got, again, other = (updated(implementation, case, device, dtype, seed) for seed in (1, 1, 2))
+    answers = (trainer.answers(case.problem, seed=seed)[0] for seed in (1, 1, 2))
+    got, again, other = (update(case.problem, answer.result) for answer in answers)
     if not got.isfinite().all():
         return "does exp overflow, as it does above 88? Subtract the maximum of each row first"
     if not torch.equal(got, again):
@@ -297,7 +449,7 @@ def suspicion(implementation, case, device, dtype):
     if not got.any():
         return "nothing was trained: is the loop entered, and does the update reach the parameters that are returned?"
     wrong = got - case.update
-    allowed = LIMIT * unit(case, dtype)
+    allowed = LIMIT * unit(case, trainer.dtype)
     classes = len(case.problem.bias)
     if wrong[:-classes].norm() <= allowed:
         return "only the bias is wrong: is its gradient the sum over the rows, and is it subtracted?"
@@ -309,27 +461,18 @@ def suspicion(implementation, case, device, dtype):
     return ""
 
 
-def later_suspicion(implementation, case, device, dtype):
+def later_suspicion(trainer: Answering, case: Case) -> str:
     """What it suggests that all steps but the last are right."""
     problem = case.problem
     if len(problem.x) % problem.batch_size:
         filled = torch.arange(math.ceil(len(problem.x) / problem.batch_size) * problem.batch_size) % len(problem.x)
         full = solved("", problem._replace(x=problem.x[filled], y=problem.y[filled]))
-        if not attempt(implementation, full, device, dtype).complaint:
+        if not attempt(trainer, full).complaint:
             return "full batches are right, the short one is not: is it left out, or divided by the full batch size?"
     return "the batches before are right: is a gradient carried over, or the step changed?"
 
 
-def updated(implementation, case, device, dtype, seed):
-    """The `update` that a trainer makes of a case when all random states have been seeded so."""
-    with unchanged_process_state():
-        torch.manual_seed(seed)
-        np.random.seed(seed)
-        random.seed(seed)
-        return update(case.problem, run(implementation, case.problem.to(device, dtype)))
-
-
-def misfit(result, given):
+def misfit(result: object, given: Problem) -> str | None:
     """What is wrong with the form of a result, or None."""
     if not isinstance(result, tuple) or [type(r) for r in result] != [Tensor, Tensor]:
         return f"returned {form(result)}; expected (weight, bias), a tuple of two tensors"
@@ -343,7 +486,7 @@ def misfit(result, given):
     return None
 
 
-def form(value):
+def form(value: object) -> str:
     """Shape, dtype and device of a tensor; the types of anything else."""
     if isinstance(value, tuple):
         return f"({', '.join(type(v).__name__ for v in value)})"
@@ -352,16 +495,17 @@ def form(value):
     return f"{tuple(value.shape)} {value.dtype} on {value.device}"
 
 
-def modified(given, original):
+def modified(given: Problem, original: Problem) -> str | None:
     """The complaint about the first of the caller's tensors that was modified, or None."""
     for name in ("x", "y", "weight", "bias"):
-        now = getattr(given, name)
-        if now.requires_grad or not torch.equal(now, getattr(original, name).to(now.device, now.dtype)):
+        now, before = getattr(given, name), getattr(original, name)
+        same = now is before or torch.equal(now, before.to(now.device, now.dtype))
+        if now.requires_grad or not same:
             return f"modified the caller's {name}: work on a clone"
     return None
 
 
-def described(raised):
+def described(raised: BaseException) -> str:
     """An exception in one line: its type, its message, and the line that raised it."""
     frame = traceback.extract_tb(raised.__traceback__)[-1]
     message = " ".join(str(raised).split())[:200]
@@ -372,45 +516,52 @@ def described(raised):
 
 # torch's older setting, by what it makes of products on a CPU; torch complains where the two do not fit together.
 OLDER_PRECISION = {"ieee": "highest", "tf32": "high", "bf16": "medium"}
+BACKENDS: Any = torch.backends  # mypy does not see its settings
 
 
-def matmul_precision():
+def matmul_precision() -> tuple[str, ...]:
     """How exactly torch multiplies float32: in general, on CUDA, and on a CPU. "ieee" is exact, "tf32" is not."""
-    general = torch.backends.fp32_precision
+    general = BACKENDS.fp32_precision
     inherited = "ieee" if general == "none" else general
-    own = (backend.matmul.fp32_precision for backend in (torch.backends.cuda, torch.backends.mkldnn))
+    own = (backend.matmul.fp32_precision for backend in (BACKENDS.cuda, BACKENDS.mkldnn))
     return general, *(inherited if precision == "none" else precision for precision in own)
 
 
-def set_matmul_precision(precision):
+def set_matmul_precision(precision: tuple[str, ...]) -> None:
     """Sets what `matmul_precision` returns, by torch's older setting as well as by its newer ones."""
     general, on_cuda, on_cpu = precision
     torch.set_float32_matmul_precision(OLDER_PRECISION[on_cpu])
-    torch.backends.fp32_precision = general
-    torch.backends.cuda.matmul.fp32_precision = on_cuda
-    torch.backends.mkldnn.matmul.fp32_precision = on_cpu
+    BACKENDS.fp32_precision = general
+    BACKENDS.cuda.matmul.fp32_precision = on_cuda
+    BACKENDS.mkldnn.matmul.fp32_precision = on_cpu
 
 
-def cores():
+def cores() -> set[int] | None:
     """The numbers of the cores that this process may use; None where the system does not tell."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 
 
-def cuda_random_states():
+def set_cores(allowed: set[int] | None) -> None:
+    """Sets what `cores` returns."""
+    if allowed is not None:
+        os.sched_setaffinity(0, allowed)
+
+
+def cuda_random_states() -> list[list[int]] | None:
     """The random state of each GPU; None where CUDA is not in use, which asking must not change."""
     if not torch.cuda.is_initialized():
         return None
     return [state.tolist() for state in torch.cuda.get_rng_state_all()]
 
 
-def set_cuda_random_states(states):
+def set_cuda_random_states(states: list[list[int]] | None) -> None:
     """Sets what `cuda_random_states` returns; GPUs that came into use since then keep theirs."""
     if states is not None:
         torch.cuda.set_rng_state_all([torch.tensor(state, dtype=torch.uint8) for state in states])
 
 
 # What trainers share with everybody else in the process: how to read it and how to set it.
-SHARED = {
+SHARED: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
     "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "torch's default device": (torch.get_default_device, torch.set_default_device),
@@ -441,16 +592,16 @@ SHARED = {
     ),
     "the garbage collector": (gc.isenabled, lambda enabled: (gc.enable if enabled else gc.disable)()),
     "NumPy's handling of errors": (np.geterr, lambda errors: np.seterr(**errors)),
-    "the cores that this process may use": (cores, lambda allowed: allowed and os.sched_setaffinity(0, allowed)),
+    "the cores that this process may use": (cores, set_cores),
     "the clock": (lambda: time.perf_counter, lambda clock: setattr(time, "perf_counter", clock)),
 }
 
 
 @contextmanager
-def unchanged_process_state():
+def unchanged_process_state() -> Iterator[list[str]]:
     """Yields a list that holds, after the block, the names of what the block changed; and sets that back."""
     before = {name: read() for name, (read, _) in SHARED.items()}
-    changed = []
+    changed: list[str] = []
     try:
         yield changed
     finally:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch.nn.functional as F
+from torch import Tensor
 
 CLOSE = 0.02
 
@@ -13,22 +14,22 @@ class Scores(NamedTuple):
     loss: float
     accuracy: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"loss {self.loss:.4f}, accuracy {self.accuracy:.2%}"
 
 
-def scores(x, y, weight, bias):
+def scores(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor) -> Scores:
     """The Scores of these parameters on these rows."""
     logits = x @ weight + bias
     accuracy = (logits.argmax(dim=1) == y).float().mean()
     return Scores(F.cross_entropy(logits, y).item(), accuracy.item())
 
 
-def loss_fell(before, after):
+def loss_fell(before: Scores, after: Scores) -> bool:
     """The first test: the loss is lower than before training."""
     return after.loss < before.loss
 
 
-def accuracy_is_close(after, reference):
+def accuracy_is_close(after: Scores, reference: Scores) -> bool:
     """The second test: the accuracy is within two points of the reference's."""
     return abs(after.accuracy - reference.accuracy) <= CLOSE

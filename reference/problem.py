@@ -3,12 +3,15 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 BATCH_SIZE = 64
 LEARNING_RATE = 0.5
 EPOCHS = 1
+
+Parameters = tuple[Tensor, Tensor]  # weight (features, classes) and bias (classes,)
 
 
 class Problem(NamedTuple):
@@ -28,21 +31,27 @@ class Problem(NamedTuple):
     epochs: int = EPOCHS
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Updates of the parameters in the whole of training."""
         return math.ceil(len(self.x) / self.batch_size) * self.epochs
 
-    def to(self, device=None, dtype=None):
+    def to(self, device: str | None = None, dtype: torch.dtype | None = None) -> "Problem":
         """The same problem elsewhere, or in another floating-point dtype. All four tensors are new."""
         x, weight, bias = (t.to(device, dtype, copy=True) for t in (self.x, self.weight, self.bias))
         return self._replace(x=x, y=self.y.to(device, copy=True), weight=weight, bias=bias)
 
-    def first_rows(self, rows):
-        """The same problem on the first `rows` rows."""
-        return self._replace(x=self.x[:rows], y=self.y[:rows])
+    def first_rows(self, count: int) -> "Problem":
+        """The same problem on the first `count` rows."""
+        return self._replace(x=self.x[:count], y=self.y[:count])
 
 
-def initial_parameters(features, classes, seed=0):
+def arrays(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, float, int]:
+    """A problem on the CPU as plain values: its tensors as NumPy arrays, and its three numbers."""
+    x, y, weight, bias = (tensor.numpy() for tensor in problem[:4])
+    return x, y, weight, bias, *problem[4:]
+
+
+def initial_parameters(features: int, classes: int, seed: int = 0) -> Parameters:
     """The tutorial's start: weight (features, classes) ~ N(0, 1 / features), bias (classes,) zero; float32, CPU.
 
     Dividing by sqrt(features) is Xavier initialisation; it keeps the first logits of order one.
@@ -50,3 +59,10 @@ def initial_parameters(features, classes, seed=0):
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(features, classes, generator=generator) / math.sqrt(features)
     return weight, torch.zeros(classes)
+
+
+def random_parameters(features: int, classes: int, *, seed: int) -> Parameters:
+    """Another start: weight (features, classes) ~ N(0, 1 / features), bias (classes,) ~ N(0, 1 / 100); float32, CPU."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(features, classes, generator=generator) / math.sqrt(features)
+    return weight, torch.randn(classes, generator=generator) / 10

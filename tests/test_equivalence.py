@@ -1,6 +1,7 @@
 """The checker against wrong trainers, each one edit away from a right one."""
 
 import math
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -188,7 +189,7 @@ def test_of_two_calls_in_a_row_each_is_judged(wrong_call):
         return torch_nn.train(x, y, weight, bias, batch_size, lr * (2 if len(calls) == wrong_call else 1), epochs)
 
     (case,) = (case for case in equivalence.cases(*few_rows()) if case.name == "called again")
-    finding = equivalence.attempt(SimpleNamespace(train=train), case, "cpu", torch.float32)
+    finding = equivalence.attempt(equivalence.Trainer(SimpleNamespace(train=train)), case)
     assert finding.case == "called again"
     assert "the update is off by" in finding.complaint
 
@@ -242,6 +243,16 @@ def test_a_problem_that_float32_cannot_solve_is_refused():
     problem = Problem(x * 1e30, y, *initial_parameters(30, 10), epochs=3)
     with pytest.raises(equivalence.Unjudgeable, match=r"wild: float32 noise is .* scale the pixels"):
         equivalence.solved("wild", problem)
+
+
+def test_rounding_is_allowed_where_the_reference_makes_no_error():
+    nothing_to_learn = Problem(torch.ones(1, 1), torch.zeros(1).long(), torch.ones(1, 1), torch.ones(1))
+
+    def train(x, y, weight, bias, *rest):
+        return weight.clone(), bias.nextafter(2 * bias)
+
+    case = equivalence.solved("one class", nothing_to_learn)
+    assert equivalence.judged(SimpleNamespace(train=train), case).complaint is None
 
 
 def test_the_process_is_set_back():
@@ -302,6 +313,20 @@ def test_what_a_trainer_leaves_changed_is_named_and_set_back(line, changed, case
     complaint = equivalence.complaint(trainer(f"    {line}\n"), cases)
     assert f"changed {changed}: leave the process as it was" in complaint
     assert equivalence.SHARED[changed][0]() == before
+
+
+def test_what_an_import_changes_is_not_the_trainers_doing_but_what_it_does_each_time_is(cases, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "draws_once.py").write_text("import numpy as np\n\nnp.random.rand()\n")
+    monkeypatch.delitem(sys.modules, "draws_once", raising=False)
+    assert equivalence.complaint(trainer("    import draws_once\n"), cases[:1]) is None
+    always = "    import sys\n    torch.rand(1)\n    sys.modules[f'new{len(sys.modules)}'] = sys\n"
+    try:
+        assert "changed torch's random state" in equivalence.complaint(trainer(always), cases[:1])
+    finally:
+        for name in [name for name in sys.modules if name.startswith("new")]:
+            if sys.modules[name] is sys:
+                del sys.modules[name]
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_a_mistake_beside_its_sibling(dataset):
     assert done.stdout.startswith("The gradients are never zeroed")
     assert re.search(r"^ *epochs +autograd_inplace +mistakes.zero_grad_forgotten$", done.stdout, re.MULTILINE)
     assert len(re.findall(r"loss \d\.\d{4}, accuracy \d+\.\d\d%", done.stdout)) == 4
-    assert re.search(r"the checker: \d+ of 13 problems notice it\n\* one row more than a batch: ", done.stdout)
+    assert re.search(r"the checker: \d+ of 15 problems notice it\n\* one row more than a batch: ", done.stdout)
 
 
 def test_a_mistake_that_raises_is_shown(dataset, shown):

@@ -73,4 +73,4 @@ def is_visible(mistake, case):
 def test_a_visible_mistake_is_never_accepted(name, case):
     mistake = implementations.load(f"mistakes.{name}")
     assume(is_visible(mistake, case))
-    assert equivalence.attempt(mistake, case, "cpu", torch.float32).complaint
+    assert equivalence.attempt(equivalence.Trainer(mistake), case).complaint

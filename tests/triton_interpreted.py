@@ -190,7 +190,7 @@ def on_tensor_cores(monkeypatch):
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.problem.steps <= 6], ids=lambda case: case.name)
 def test_tensor_cores_are_exact_enough(on_tensor_cores, case):
-    finding = equivalence.attempt(on_tensor_cores, case, "cpu", torch.float32)
+    finding = equivalence.attempt(equivalence.Trainer(on_tensor_cores), case)
     assert finding.complaint is None
 
 
