@@ -1,14 +1,17 @@
 """The benchmark: a row per implementation, device and size. Checked, timed beside its baseline, checked again."""
 
+from typing import Any
+
 import pytest
 
 import implementations
-from benchmarks.measure.race import clock
+from benchmarks.measure.race import STOPWATCH
+from benchmarks.measure.refusals import Lacking
 from benchmarks.show.table import row_id
 
 
-def pytest_generate_tests(metafunc):
-    settings = metafunc.config.settings
+def pytest_generate_tests(metafunc: Any) -> None:
+    settings = metafunc.config.benchmark.settings
     rows = [
         pytest.param(
             name,
@@ -21,7 +24,7 @@ def pytest_generate_tests(metafunc):
                 batch_size if len(settings.batch_sizes) > 1 else None,
                 rows if len(settings.rows) > 1 else None,
             ),
-            marks=pytest.mark.benchmark(timer=clock(device), disable_gc=True),
+            marks=pytest.mark.benchmark(timer=STOPWATCH),
         )
         for device in settings.devices
         for rows in settings.rows
@@ -32,10 +35,13 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize(("name", "device", "rows", "batch_size"), rows)
 
 
-def test_epoch(name, device, rows, batch_size, suite, benchmark):
+def test_epoch(name: str, device: str, rows: int | None, batch_size: int, suite: Any, benchmark: Any) -> None:
     benchmark.has_error = True  # until every check is passed: a wrong answer has no time
-    contest = suite.on(device, rows, batch_size)
-    if lacks := contest.lacks(name):
-        pytest.skip(lacks)
-    contest.measure(name, benchmark)
+    try:
+        row = suite.on(device, rows, batch_size).measure(name, benchmark)
+    except Lacking as lacking:
+        pytest.skip(str(lacking))
     benchmark.has_error = False
+    if row:
+        suite.rows.append(row)
+        benchmark.extra_info.update(row.to_dict())

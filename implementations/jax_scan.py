@@ -44,7 +44,7 @@ def prepare(x, y, batch_size):
     full = len(x) // batch_size * batch_size
     shape = (-1, batch_size, x.shape[1])
     batches = x[:full].reshape(shape), y[:full].reshape(shape[:2])
-    return [tuple(jnp.array(part.numpy()) for part in pair) for pair in (batches, (x[full:], y[full:].int()))]
+    return tuple(tuple(jnp.array(part.numpy()) for part in pair) for pair in (batches, (x[full:], y[full:].int())))
 
 
 def train(batches, last, weight, bias, batch_size, lr, epochs):

@@ -152,3 +152,13 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(implementations, "requires", lambda name, device: ("no_such_package",))
     with pytest.raises(command.Refusal, match="manual_inplace needs no_such_package: pip install no_such_package"):
         command.check("manual_inplace", "cpu")
+
+
+def test_what_only_the_machine_can_tell_is_one_line(monkeypatch):
+    def watch(*_):
+        raise NotImplementedError("no cluster of 8 blocks on this GPU")
+
+    monkeypatch.setattr(command, "watch", watch)
+    monkeypatch.setattr(sys, "argv", ["implementations", "manual_inplace"])
+    with pytest.raises(SystemExit, match=r"^error: manual_inplace cannot run here: no cluster of 8 blocks on .*GPU$"):
+        command.main()

@@ -7,7 +7,7 @@ from benchmarks.runs.saved import Conditions
 
 def test_what_others_took_is_what_this_process_did_not(monkeypatch):
     counters = iter([Counters(100, 50, 7, 20, 1000), Counters(110, 65, 8, 26, 1030)])
-    monkeypatch.setattr(conditions, "counters", lambda: next(counters))
+    monkeypatch.setattr(conditions, "counters", lambda used: next(counters))
     frequencies = iter([[2000.0, 2100.0], [1900.0, 2050.0]])
     monkeypatch.setattr(conditions, "megahertz", lambda: next(frequencies))
     watch = Watch()
@@ -24,7 +24,7 @@ def test_what_others_took_is_what_this_process_did_not(monkeypatch):
 
 
 def test_where_nothing_is_known_nothing_is_said(monkeypatch):
-    monkeypatch.setattr(conditions, "counters", lambda: None)
+    monkeypatch.setattr(conditions, "counters", lambda used: None)
     monkeypatch.setattr(conditions, "megahertz", list)
     watch = Watch()
     watch.look()
@@ -41,5 +41,16 @@ def test_a_system_without_proc(monkeypatch):
             raise FileNotFoundError
 
     monkeypatch.setattr(conditions, "Path", Missing)
-    assert conditions.counters() is None
+    assert Watch().before is None
     assert conditions.megahertz() == []
+
+
+def test_what_workers_use_is_not_that_of_others():
+    """Whoever computes in a worker computes for this run, as this process does."""
+    used = iter([(0.0, 0), (50.0, 7)])
+    watch = Watch(lambda: next(used))
+    before = watch.before
+    after = conditions.counters(watch.used)
+    if before is not None:
+        assert after.own - before.own > 49.9
+        assert after.switches - before.switches >= 7

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks.measure import floor, race
+from benchmarks.measure import floor, stopwatch
 from reference.problem import Problem, initial_parameters
 
 
@@ -42,7 +42,7 @@ def test_arithmetic_is_the_floor_where_it_takes_longer(monkeypatch):
 
 def test_the_best_of_all_calls_in_the_time_is_taken(monkeypatch):
     times = iter([1.0, 1.2, 1.3, 1.49, 1.6])
-    monkeypatch.setattr(race, "clock", lambda device: lambda: next(times))
+    monkeypatch.setattr(stopwatch, "clock", lambda device: lambda: next(times))
     called = []
     assert floor.best_seconds(lambda: called.append(1), "cpu") == pytest.approx(0.1)
     assert len(called) == 4
@@ -50,7 +50,11 @@ def test_the_best_of_all_calls_in_the_time_is_taken(monkeypatch):
 
 def test_each_step_adds_a_hand_off_on_a_gpu(monkeypatch):
     monkeypatch.setattr(floor, "MATRIX", {"cuda": 8})
-    times = {("sum", floor.LARGE): 1.0, ("<lambda>", floor.LARGE): 1e-9, ("<lambda>", floor.SMALL): 1e-3}
+    times = {
+        ("sum", floor.LONG_CALLS): 1.0,
+        ("<lambda>", floor.LONG_CALLS): 1e-9,
+        ("<lambda>", floor.SHORT_CALLS): 1e-3,
+    }
     monkeypatch.setattr(floor, "seconds_of", lambda call, device, count: times[call.__name__, count])
     for name in ("ones", "zeros"):
         monkeypatch.setattr(torch, name, functools.partial(on_cpu, getattr(torch, name)))

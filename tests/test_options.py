@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import conftest
+import implementations
+from benchmarks import options, session
 
 GOOD = {
     "dataset": "digits",
@@ -23,17 +24,19 @@ GOOD = {
     "torch_threads": None,
     "quick": False,
     "columns": None,
+    "timeout": None,
+    "spawn": False,
 }
 
 
-def settings(**options):
-    return conftest.checked_settings(SimpleNamespace(**GOOD | options))
+def settings(**changed):
+    return options.checked_settings(SimpleNamespace(**GOOD | changed))
 
 
 def test_the_defaults():
-    assert settings() == conftest.Settings(
-        "digits", ("cpu",), (64,), (None,), 1, None, "torch_nn", None, conftest.FULL_SECONDS, 1, None, 0.01, ()
-    )
+    place = ("digits", ("cpu",), (64,), (None,), 1, None, "torch_nn", None)
+    rest = (options.FULL_SECONDS, 1, None, 0.01, (), options.TIMEOUT_SECONDS, False)
+    assert settings() == options.Settings(*place, *rest)
 
 
 def test_quick_takes_fewer_rows_unless_told_otherwise():
@@ -62,7 +65,7 @@ def test_columns():
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("changed", "complaint"),
     [
         ({"columns": "ops/step,speed"}, "--columns speed: expected some of ms/epoch, us/step,"),
         ({"columns": ""}, "--columns : expected some of ms/epoch, us/step,"),
@@ -92,18 +95,22 @@ def test_columns():
         ({"margin": "one"}, "--margin one: expected a number of percent, 0.01 to 100"),
         ({"torch_threads": "0"}, "--torch-threads 0: expected a whole number of at least 1"),
         ({"baseline": "nobody"}, "--baseline nobody: expected one of torch_nn, parent, autograd_arange"),
+        ({"timeout": "0"}, "--timeout 0: expected a number of seconds, at least 1"),
+        ({"timeout": "soon"}, "--timeout soon: expected a number of seconds, at least 1"),
+        ({"timeout": "nan"}, "--timeout nan: expected a number of seconds, at least 1"),
         ({"device": "tpu"}, "--device tpu: expected auto, cpu or cuda"),
     ],
 )
-def test_a_bad_value_is_refused_in_one_line(options, complaint):
+def test_a_bad_value_is_refused_in_one_line(changed, complaint):
     with pytest.raises(pytest.UsageError) as raised:
-        settings(**options)
+        settings(**changed)
     assert str(raised.value).startswith(complaint)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("there", [True, False])
 def test_devices(there, monkeypatch):
+    monkeypatch.setattr(options, "loads", lambda library: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     assert settings(device="auto").devices == (("cpu", "cuda") if there else ("cpu",))
     if there:
@@ -116,16 +123,16 @@ def test_devices(there, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(pytest.UsageError, match=r"cannot save to .*; choose another place with --benchmark-json FILE"):
-        conftest.check_writable(tmp_path / "file" / "run.json")
+        options.check_writable(tmp_path / "file" / "run.json")
 
 
 def test_a_folder_is_no_place_for_a_run(tmp_path):
     with pytest.raises(pytest.UsageError, match=r"cannot save to .*: it is a folder"):
-        conftest.check_writable(tmp_path)
+        options.check_writable(tmp_path)
 
 
 def test_a_folder_for_results_is_made(tmp_path):
-    conftest.check_writable(tmp_path / "results" / "run.json")
+    options.check_writable(tmp_path / "results" / "run.json")
     assert list((tmp_path / "results").iterdir()) == []
 
 
@@ -137,13 +144,13 @@ def test_a_baseline_that_runs_nowhere_here_is_refused():
 
 @pytest.mark.parametrize("version", ["5.3.0", "5.3.1", "5.10", "6.0.0rc1"])
 def test_a_pytest_benchmark_that_fits(version):
-    conftest.check_pytest_benchmark(version)
+    options.check_pytest_benchmark(version)
 
 
 def test_an_older_pytest_benchmark_is_refused_in_one_line():
     complaint = "pytest-benchmark 5.2.3: expected 5.3 or newer; python -m pip install 'pytest-benchmark>=5.3'"
     with pytest.raises(pytest.UsageError, match=f"^{re.escape(complaint)}$"):
-        conftest.check_pytest_benchmark("5.2.3")
+        options.check_pytest_benchmark("5.2.3")
 
 
 @pytest.mark.parametrize(
@@ -162,4 +169,24 @@ def test_an_older_pytest_benchmark_is_refused_in_one_line():
 def test_which_gpu_it_is(name, count, words, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: name)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-    assert conftest.gpu_in_words() == words
+    assert session.gpu_in_words() == words
+
+
+def test_without_a_driver_torch_is_not_asked(monkeypatch):
+    monkeypatch.setattr(options, "loads", lambda library: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: 1 / 0)
+    assert settings(device="auto").devices == ("cpu",)
+
+
+@pytest.mark.parametrize("name", ["torch_nn", "torch_nn_copy"])
+def test_the_references_names_are_refused(name, monkeypatch):
+    monkeypatch.setattr(implementations, "names", lambda: [name])
+    with pytest.raises(pytest.UsageError, match=f"^implementations/{name}.py: this name is the reference's; choose"):
+        settings()
+
+
+def test_where_pytest_has_a_timeout_of_its_own_there_is_one():
+    parser = pytest.Parser(_ispytest=True)
+    parser.addoption("--timeout", type=float)
+    options.add(parser)
+    assert parser.parse(["--timeout", "7"]).timeout == 7

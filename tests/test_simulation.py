@@ -1,7 +1,6 @@
 """Simulated tables: how often words are wrong and intervals miss, and that other ways to measure do worse."""
 
 import math
-import random
 from statistics import median
 
 import numpy as np
@@ -36,22 +35,22 @@ def test_identical_code_is_not_told_apart(judge, model, counts):
 @pytest.mark.parametrize("model", noise.MODELS)
 def test_intervals_hold_the_truth(judge, model, counts):
     for truth in trust.TRUTHS:
-        assert counts[judge, model, truth]["covered"] / (TABLES * simulation.ROWS) >= 0.985
+        assert counts[judge, model, truth]["covered"] / (TABLES * simulation.TABLE_ROWS) >= 0.985
 
 
 @pytest.mark.parametrize("judge", JUDGES)
 @pytest.mark.parametrize("model", noise.MODELS)
 def test_three_percent_are_not_called_the_same(judge, model, counts):
-    assert counts[judge, model, math.log(1.03)].get("same", 0) <= 0.01 * TABLES * simulation.ROWS
+    assert counts[judge, model, math.log(1.03)].get("same", 0) <= 0.01 * TABLES * simulation.TABLE_ROWS
 
 
 def test_large_differences_are_found_and_equal_rows_called_the_same():
     def quiet(random, runs):
         return random.normal(0, 0.002, runs)
 
-    assert simulation.table(quiet, math.log(1.2), seed=0).words == ["faster"] * simulation.ROWS
-    assert simulation.table(quiet, -math.log(1.2), seed=0).words == ["slower"] * simulation.ROWS
-    assert simulation.table(quiet, 0.0, seed=0).words == ["same"] * simulation.ROWS
+    assert simulation.table(quiet, math.log(1.2), seed=0).words == ["faster"] * simulation.TABLE_ROWS
+    assert simulation.table(quiet, -math.log(1.2), seed=0).words == ["slower"] * simulation.TABLE_ROWS
+    assert simulation.table(quiet, 0.0, seed=0).words == ["same"] * simulation.TABLE_ROWS
 
 
 def test_one_block_after_the_other_raises_false_alarms():
@@ -83,11 +82,6 @@ def test_models_make_noise_of_every_run():
     assert median(noise.second_slower(np.random.default_rng(0), 1000)[1::2]) == pytest.approx(0.02, abs=0.003)
     ramp = noise.frequency_ramp(np.random.default_rng(0), 1000)
     assert ramp[:20].mean() + 0.1 < ramp[-20:].mean()
-
-
-def test_slowed_computes_on_and_returns_the_same():
-    assert trust.slowed(len, 0) is len
-    assert trust.slowed(lambda *start: start, 0.5)(random, 1) == (random, 1)
 
 
 def test_a_row_of_the_proof_is_wrong_if_its_word_is():

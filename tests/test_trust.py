@@ -1,6 +1,8 @@
 """The proof: it goes on where it was stopped, and what is published follows from what was found."""
 
 import json
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +22,10 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(trust, "TABLES_AT_ONCE", 2)
     monkeypatch.setattr(noise, "MODELS", noise.MODELS[:1])
     machine = {"device_name": "A processor", "threads": 2, "system": "Linux", "python": "3.12", "torch": "2.13"}
-    monkeypatch.setattr(trust, "contest", lambda: type("Contest", (), {"facts": lambda self: machine})())
+    contest = SimpleNamespace(setting=SimpleNamespace(**machine))
+    workers = SimpleNamespace(usage=lambda: (0.0, 0))
+    suite = SimpleNamespace(on=lambda *place: contest, workers=workers)
+    monkeypatch.setattr(trust, "suite", lambda: nullcontext(suite))
     monkeypatch.setattr(trust, "refused_fields", lambda path: (["rows"], 1))
     return tmp_path
 
@@ -47,7 +52,7 @@ def test_a_stopped_proof_goes_on_where_it_was(quick, monkeypatch, capsys):
     assert [len(found["rows"]) for found in kept["measured"].values()] == [3, 1]
     trust.main()
     timed.remove("stopped")
-    assert timed == [(part.name, number) for part in PARTS for number in range(part.rows)]
+    assert timed == [(part.name, number) for part in PARTS for number in range(part.row_count)]
     page = (quick / "trust.md").read_text()
     assert page in capsys.readouterr().out
     assert "| measured, identical code, idle, 3 rows " in page

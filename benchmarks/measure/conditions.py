@@ -5,6 +5,7 @@ From Linux's /proc (proc(5)); elsewhere these are unknown, None. Needs neither t
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -22,8 +23,8 @@ class Counters(NamedTuple):
     switches: int
 
 
-def counters() -> Counters | None:
-    """The Counters now, or None without /proc."""
+def counters(used: Callable[[], tuple[float, int]]) -> Counters | None:
+    """The Counters now, or None without /proc. used: by workers, CPU seconds and switches, which count as own."""
     try:
         ticks = [int(number) for number in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
         status = Path("/proc/self/status").read_text()
@@ -32,7 +33,9 @@ def counters() -> Counters | None:
         return None
     user, nice, system, _, _, irq, softirq, stolen = (count / os.sysconf("SC_CLK_TCK") for count in ticks)
     own = sum(os.times()[:4])  # with ended children
-    return Counters(perf_counter(), user + nice + system + irq + softirq, stolen, own, switches)
+    own_of_workers, switches_of_workers = used()
+    busy = user + nice + system + irq + softirq
+    return Counters(perf_counter(), busy, stolen, own + own_of_workers, switches + switches_of_workers)
 
 
 def megahertz() -> list[float]:
@@ -44,10 +47,10 @@ def megahertz() -> list[float]:
 
 
 class Watch:
-    """Collects from its making on."""
+    """Collects from its making on. used: what workers have used so far, CPU seconds and switches."""
 
-    def __init__(self) -> None:
-        self.before = counters()
+    def __init__(self, used: Callable[[], tuple[float, int]] = lambda: (0.0, 0)) -> None:
+        self.used, self.before = used, counters(used)
         self.megahertz: list[float] = []
 
     def look(self) -> None:
@@ -56,7 +59,7 @@ class Watch:
 
     def conditions(self) -> Conditions:
         """What has been until now."""
-        before, after = self.before, counters()
+        before, after = self.before, counters(self.used)
         lowest, highest = min(self.megahertz, default=None), max(self.megahertz, default=None)
         if before is None or after is None:
             return Conditions(lowest_megahertz=lowest, highest_megahertz=highest)

@@ -6,13 +6,18 @@ once, before the loop and after it, does not count. Nor does what other processe
 """
 
 import sys
-from typing import NamedTuple
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NamedTuple
 
 from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.measure.race import clock
+from benchmarks.measure.stopwatch import clock
 from reference import equivalence
+from reference.equivalence import Implementation
+from reference.problem import Problem
 
 FEW, MORE = 1, 9  # batches
 
@@ -29,13 +34,13 @@ class Counts(NamedTuple):
     calls: float
 
 
-def counted(trainer, problem):
-    """What is saved of a trainer's counts; None where there is nothing to count, or where it raises: it is timed."""
+def counted(implementation: Implementation, problem: Problem) -> dict[str, float | None]:
+    """What is saved of its counts; None where there is nothing to count, or where it raises: it is timed."""
     try:
-        found = counts(trainer, problem) or (None, None, None), kernels(trainer, problem)
+        found, launched = counts(implementation, problem), kernels(implementation, problem)
     except (Exception, SystemExit):
-        found = (None, None, None), None
-    (operations, size, calls), launched = found
+        found, launched = None, None
+    operations, size, calls = found or (None, None, None)
     return {
         "operations_per_step": operations,
         "bytes_per_step": size,
@@ -44,45 +49,45 @@ def counted(trainer, problem):
     }
 
 
-def counts(trainer, problem):
-    """The Counts of a trainer, a module with `train` and maybe `prepare`, that has run before.
+def counts(implementation: Implementation, problem: Problem) -> Counts | None:
+    """The Counts of an implementation that has run before.
 
-    None of a trainer whose steps call nothing of torch, and of a problem with fewer than 9 full batches.
+    None of one whose steps call nothing of torch, and of a problem with fewer than 9 full batches.
     """
     if len(problem.x) < MORE * problem.batch_size:
         return None
-    few, more = (of_training(warmed_up(trainer, part), device(problem)) for part in few_and_more(problem))
+    few, more = (of_training(warmed_up(implementation, part), device(problem)) for part in few_and_more(problem))
     per_step = Counts(*((b - a) / (MORE - FEW) for a, b in zip(few, more, strict=True)))
     return per_step if per_step.operations > 0 else None
 
 
-def few_and_more(problem):
+def few_and_more(problem: Problem) -> list[Problem]:
     """The problem's first batch and its first nine, one epoch of each."""
     return [problem.first_rows(n * problem.batch_size)._replace(epochs=1) for n in (FEW, MORE)]
 
 
-def device(problem):
+def device(problem: Problem) -> str:
     """The device type of its tensors."""
     return problem.x.device.type
 
 
-def of_training(train, device):
+def of_training(train: Callable[[], object], device: str) -> tuple[int, int, int]:
     """Operations, bytes and calls of one whole training."""
     return *operations_and_bytes(train, device), calls(train)
 
 
-def warmed_up(trainer, problem):
+def warmed_up(implementation: Implementation, problem: Problem) -> Callable[[], None]:
     """A function that trains, called once: what is compiled or built on first use does not count."""
-    inputs = equivalence.prepared(trainer, problem)
+    inputs = equivalence.prepared(implementation, problem)
 
-    def train():
-        return trainer.train(*inputs, *problem[2:])
+    def train() -> None:
+        implementation.train(*inputs, *problem[2:])
 
     train()
     return train
 
 
-def kernels(trainer, problem):
+def kernels(implementation: Implementation, problem: Problem) -> float | None:
     """How many kernels, copies and fills an epoch runs on a GPU, also out of a graph; None on a CPU.
 
     One batch, and what each of the next eight adds, tell it of all batches: watching a whole epoch takes seconds.
@@ -90,12 +95,12 @@ def kernels(trainer, problem):
     if device(problem) == "cpu":
         return None
     few, more = few_and_more(problem)
-    once, found = (kernels_of(warmed_up(trainer, part)) for part in (few, more))
+    once, found = (kernels_of(warmed_up(implementation, part)) for part in (few, more))
     per_step = (found - once) / max(more.steps - few.steps, 1)
     return once + per_step * (problem.steps / problem.epochs - few.steps)
 
 
-def kernels_of(train):
+def kernels_of(train: Callable[[], object]) -> int:
     """The higher of two counts of what a training runs on the GPU.
 
     CUDA's profiler, from 12.6 to 13.0, may miss the first after a pause.
@@ -103,18 +108,17 @@ def kernels_of(train):
     return max(events_on_gpu(train) for _ in range(2))
 
 
-def events_on_gpu(function):
+def events_on_gpu(function: Callable[[], object]) -> int:
     """How many kernels, copies and fills a call runs on the GPU."""
     wait = clock("cuda")  # it is read only when the GPU is idle
     wait()
     with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiled:
         function()
         wait()
-    events = profiled.profiler.kineto_results.events()
-    return sum(event.device_type() == DeviceType.CUDA for event in events)
+    return sum(event.device_type() == DeviceType.CUDA for event in raw_events(profiled))
 
 
-def operations_and_bytes(function, device):
+def operations_and_bytes(function: Callable[[], object], device: str) -> tuple[int, int]:
     """How many torch operations a call makes, and how many bytes they allocate on all devices.
 
     A GPU is watched only where the call uses it: on some machines watching one that rests leaves it unwatched later.
@@ -124,15 +128,20 @@ def operations_and_bytes(function, device):
         function()
     operations = sum(is_operation(event) and not is_inside_operation(event) for event in profiled.events())
     # The tables of the profiler show what is left of each operation's memory; its raw events, what was asked for.
-    changes = [event.nbytes() for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes = [event.nbytes() for event in raw_events(profiled) if event.name() == "[memory]"]
     return operations, sum(change for change in changes if change > 0)
 
 
-def is_operation(event):
+def raw_events(profiled: Any) -> list[Any]:
+    """The events of a `profile` that has ended as the profiler notes them; torch declares no types for them."""
+    return profiled.profiler.kineto_results.events()
+
+
+def is_operation(event: FunctionEvent) -> bool:
     return event.name.startswith("aten::")
 
 
-def is_inside_operation(event):
+def is_inside_operation(event: FunctionEvent) -> bool:
     """Whether an operation of torch made this event: `linear`, for example, calls `addmm`."""
     above = event.cpu_parent
     while above is not None and not is_operation(above):
@@ -140,11 +149,11 @@ def is_inside_operation(event):
     return above is not None
 
 
-def calls(function):
+def calls(function: Callable[[], object]) -> int:
     """How many functions a call calls, written in Python or in C, itself among them."""
     found = 0
 
-    def note(_frame, event, _argument):
+    def note(_frame: FrameType, event: str, _argument: object) -> None:
         nonlocal found
         found += event in ("call", "c_call")
 

@@ -5,16 +5,18 @@ the one for the gradient of the weights. On a GPU each step must also wait for t
 fast the machine reads, multiplies and hands over is measured beside the rows.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 
-from benchmarks.measure import race
+from benchmarks.measure import stopwatch
+from reference.problem import Problem
 
 MATRIX = {"cpu": 1024, "cuda": 4096}  # rows and columns: large enough for full speed, small enough for a moment
 SECONDS = 0.5  # for each of the speeds
 FLOAT_BYTES = 4
-LARGE, SMALL = 10, 1000  # calls in one CUDA graph: of what fills the GPU, of what is over at once
+LONG_CALLS, SHORT_CALLS = 10, 1000  # in one CUDA graph: of what fills the GPU, of what is over at once
 
 
 class Floor(NamedTuple):
@@ -29,7 +31,7 @@ class Floor(NamedTuple):
     seconds: float
 
 
-def floor(problem):
+def floor(problem: Problem) -> Floor:
     """The Floor of a problem on the device where its tensors are, with torch's number of threads.
 
     An epoch reads 4 * rows * features bytes and takes 2 * rows * features * classes operations for each of the two
@@ -41,37 +43,37 @@ def floor(problem):
     device = problem.x.device.type
     matrix = torch.ones(MATRIX[device], MATRIX[device], device=device)
     product, number = torch.empty_like(matrix), torch.zeros((), device=device)
-    bytes_per_second = FLOAT_BYTES * problem.x.numel() / seconds_of(problem.x.sum, device, LARGE)
+    bytes_per_second = FLOAT_BYTES * problem.x.numel() / seconds_of(problem.x.sum, device, LONG_CALLS)
     multiply = lambda: torch.mm(matrix, matrix, out=product)  # noqa: E731
-    flops_per_second = 2 * len(matrix) ** 3 / seconds_of(multiply, device, LARGE)
-    hand_off = seconds_of(lambda: number.add_(1), device, SMALL) if device == "cuda" else None
+    flops_per_second = 2 * len(matrix) ** 3 / seconds_of(multiply, device, LONG_CALLS)
+    hand_off = seconds_of(lambda: number.add_(1), device, SHORT_CALLS) if device == "cuda" else None
     reading = FLOAT_BYTES * problem.x.numel() / bytes_per_second
     computing = 4 * problem.x.numel() * len(problem.bias) / flops_per_second
     seconds = problem.epochs * max(reading, computing) + problem.steps * (hand_off or 0)
     return Floor(bytes_per_second, flops_per_second, hand_off, seconds)
 
 
-def seconds_of(function, device, count):
+def seconds_of(function: Callable[[], object], device: str, calls: int) -> float:
     """The least time of a call; on a GPU one of so many in a CUDA graph, so that launching them does not count."""
     if device == "cpu":
         return best_seconds(function, device)
     function()  # libraries set themselves up on their first use, which a graph cannot hold
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        for _ in range(count):
+        for _ in range(calls):
             function()
-    return best_seconds(graph.replay, device) / count
+    return best_seconds(graph.replay, device) / calls
 
 
-def best_seconds(function, device):
+def best_seconds(function: Callable[[], object], device: str) -> float:
     """The least time of a call, of as many as half a second holds. The first finds threads asleep, later ones ready."""
-    race.wait_for_idle_threads()
-    clock = race.clock(device)
+    stopwatch.comes_to_rest(stopwatch.computing_threads)
+    clock = stopwatch.clock(device)
     best, now = float("inf"), clock()
     end = now + SECONDS
     while now < end:
-        start = now
+        before = now
         function()
         now = clock()
-        best = min(best, now - start)
+        best = min(best, now - before)
     return best

@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from benchmarks.runs import saved
 from benchmarks.runs.row import FINGERPRINT, Row, joined
 
+Content = dict[str, Any]  # of a file, or of a part of it
 STOPPED = (0, 1)  # how pytest ends if it went through all rows: all timed, or some without a time
 
 
@@ -22,7 +25,7 @@ class Unlike(Exception):
     """Processes that did not measure the same; the message says what differs in one line."""
 
 
-def contents(arguments, folder, count):
+def contents(arguments: Sequence[str], folder: Path, count: int) -> list[Content]:
     """What `count` processes of pytest with these arguments saved, one after the other. Raises Ended."""
     with tempfile.TemporaryDirectory() as place:
         found = []
@@ -37,28 +40,28 @@ def contents(arguments, folder, count):
         return found
 
 
-def merged(contents):
+def merged(contents: Sequence[Content]) -> Content:
     """One saved run from those of several processes: every row has the pairs of all of them. Raises Unlike."""
     first = contents[0]
     untimed = dict(pair for content in reversed(contents) for pair in content["untimed"])
-    rows = [
+    parts_by_row = [
         [other for content in contents for other in content["benchmarks"] if other["fullname"] == row["fullname"]]
         for row in first["benchmarks"]
     ]
-    benchmarks = [joined_benchmark(parts) for parts in rows if len(parts) == len(contents)]
-    checks = [
+    benchmarks = [joined_benchmark(parts) for parts in parts_by_row if len(parts) == len(contents)]
+    parts_by_check = [
         [check for content in contents for check in content["null_lanes"] if check["device"] == own["device"]]
         for own in first["null_lanes"]
     ]
     return first | {
         "benchmarks": benchmarks,
         "untimed": sorted(untimed.items()),
-        "null_lanes": [joined_row(parts) for parts in checks],
+        "null_lanes": [joined_row(parts) for parts in parts_by_check],
         "conditions": joined_conditions([content["conditions"] for content in contents]),
     }
 
 
-def joined_benchmark(parts):
+def joined_benchmark(parts: Sequence[Content]) -> Content:
     """One of pytest-benchmark's entries from those of several processes, its statistics made anew."""
     from pytest_benchmark.stats import Stats
 
@@ -69,7 +72,7 @@ def joined_benchmark(parts):
     return parts[0] | {"extra_info": row, "stats": parts[0]["stats"] | stats.as_dict() | {"data": row["own_seconds"]}}
 
 
-def joined_row(parts):
+def joined_row(parts: Sequence[Content]) -> Content:
     """One row from those of several processes. Raises Unlike."""
     for number, part in enumerate(parts):
         for field in (*FINGERPRINT, "source_sha256"):
@@ -78,7 +81,7 @@ def joined_row(parts):
     return joined([Row.from_dict(part) for part in parts], range(len(parts))).to_dict()
 
 
-def joined_conditions(parts):
+def joined_conditions(parts: Sequence[Content]) -> Content:
     """The conditions of several processes: means, and of frequencies the extremes."""
     names = [field.name for field in fields(saved.Conditions)]
     reduce = dict.fromkeys(names, fmean) | {"lowest_megahertz": min, "highest_megahertz": max}

@@ -7,6 +7,7 @@ digits, and writes results/mistakes.md.
 """
 
 import sys
+from collections.abc import Iterable
 
 import torch
 
@@ -15,13 +16,16 @@ from benchmarks.runs import saved
 from benchmarks.show import table
 from implementations import mistakes
 from reference import datasets, equivalence, naive
+from reference.datasets import Dataset
+from reference.equivalence import Case, Finding
+from reference.naive import Scores
 from reference.problem import Problem, initial_parameters
 
 ROWS, EPOCHS = 10_000, 2  # what the two tests look at
 PAGE = saved.RESULTS / "mistakes.md"
 
 
-def page():
+def page() -> str:
     """The Markdown page."""
     data = datasets.load("digits")
     cases = equivalence.cases(data.x_train, data.y_train, datasets.CLASSES)
@@ -31,12 +35,13 @@ def page():
         *initial_parameters(data.x_train.shape[1], datasets.CLASSES),
         epochs=EPOCHS,
     )
-    before, reference = (trusted_scores(parent, problem, data) for parent in (None, "manual_inplace"))
+    before = naive.scores(data.x_valid, data.y_valid, problem.weight, problem.bias)
+    reference = scores_after("manual_inplace", problem, data)
     numbers = [str(i) for i in range(1, len(cases) + 1)]
     cells, counts = [], {"loss fell": 0, "accuracy": 0, "checker": 0}
     for name in mistakes.names():
         noticed = [bool(finding.complaint) for finding in findings(name, cases)]
-        after = trusted_scores(name, problem, data)
+        after = scores_if_any(name, problem, data)
         loss = after is None or not naive.loss_fell(before, after)
         accuracy = after is None or not naive.accuracy_is_close(after, reference)
         counts["loss fell"] += loss
@@ -62,34 +67,37 @@ def page():
     )
 
 
-def score_cells(scores):
+def score_cells(scores: Scores | None) -> list[str]:
     """Loss and accuracy as text; blank where training raised."""
     return [f"{scores.loss:.4f}", f"{scores.accuracy:.2%}"] if scores else ["", ""]
 
 
-def findings(name, cases):
+def findings(name: str, cases: Iterable[Case]) -> list[Finding]:
     """What each problem says of a mistake."""
     return list(equivalence.findings(implementations.load(name), cases))
 
 
-def trusted_scores(name, problem, data):
-    """The Scores after training, of the initial parameters if there is no name; None where training raises."""
-    result = problem.weight, problem.bias
-    if name:
-        with equivalence.unchanged_process_state():
-            torch.manual_seed(0)  # some mistakes draw random numbers; the page should be the same every time
-            try:
-                result = equivalence.run(implementations.load(name), problem.to())
-            except Exception:
-                return None
+def scores_after(name: str, problem: Problem, data: Dataset) -> Scores:
+    """The Scores after training. Raises what training raises."""
+    with equivalence.unchanged_process_state():
+        torch.manual_seed(0)  # some mistakes draw random numbers; the page should be the same every time
+        result = equivalence.run(implementations.load(name), problem.to())
     return naive.scores(data.x_valid, data.y_valid, *result)
 
 
-def mark(noticed):
+def scores_if_any(name: str, problem: Problem, data: Dataset) -> Scores | None:
+    """The same; None where training raises."""
+    try:
+        return scores_after(name, problem, data)
+    except Exception:
+        return None
+
+
+def mark(noticed: bool) -> str:
     return "x" if noticed else ""
 
 
-def main():
+def main() -> None:
     text = page() + "\n"
     PAGE.write_text(text, encoding="utf-8")
     print(text)

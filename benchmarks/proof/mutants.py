@@ -12,6 +12,7 @@ import copy
 import difflib
 import re
 import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ import implementations
 from benchmarks.runs import saved
 from benchmarks.show import table
 from reference import datasets, equivalence
+from reference.equivalence import Case
 
 NAMES = (
     *("autograd_inplace", "autograd_outofplace", "autograd_stable_loss", "autograd_cross_entropy", "manual_inplace"),
@@ -29,6 +31,7 @@ NAMES = (
 )
 PAGE = saved.RESULTS / "mutants.md"
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+FUNCTIONS = (ast.FunctionDef, ast.ClassDef)
 TWINS = {"weight": "bias", "bias": "weight", "xb": "yb", "yb": "xb", "x": "y", "y": "x", "len": "sum"}
 
 # Survivors by what the changed line looks like, and why it means the same.
@@ -64,23 +67,17 @@ class Mutant(NamedTuple):
     source: str
 
 
-def mutants(name):
+def mutants(name: str) -> Iterator[Mutant]:
     """All Mutants of an implementation, each source once."""
     tree = ast.parse(implementations.source(name))
     seen = {ast.unparse(tree)}
+    used = {node for root in ast.walk(tree) if isinstance(root, FUNCTIONS) for node in ast.walk(root)}
     for number, node in enumerate(ast.walk(tree)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            node.used = True
-        for child in ast.iter_child_nodes(node):
-            child.used = getattr(node, "used", False) or getattr(child, "used", False)
-        node.number = number
-    for node in ast.walk(tree):
-        if not getattr(node, "used", False) or isinstance(
-            node, ast.FunctionDef | ast.ClassDef | ast.arguments | ast.arg
-        ):
+        if node not in used or isinstance(node, (*FUNCTIONS, ast.arguments, ast.arg)):
             continue
         for replacement in replacements(node):
-            changed = Replace(node.number, replacement).visit(copy.deepcopy(tree))
+            changed = copy.deepcopy(tree)
+            Replace(list(ast.walk(changed))[number], replacement).visit(changed)
             source = ast.unparse(ast.fix_missing_locations(changed))
             if source not in seen:
                 seen.add(source)
@@ -88,16 +85,16 @@ def mutants(name):
 
 
 class Replace(ast.NodeTransformer):
-    """Puts another node in the place of the one with this number."""
+    """Puts another node in the place of one."""
 
-    def __init__(self, number, replacement):
-        self.number, self.replacement = number, replacement
+    def __init__(self, replaced: ast.AST, replacement: ast.AST) -> None:
+        self.replaced, self.replacement = replaced, replacement
 
-    def visit(self, node):
-        return self.replacement if getattr(node, "number", None) == self.number else self.generic_visit(node)
+    def visit(self, node: ast.AST) -> ast.AST:
+        return self.replacement if node is self.replaced else self.generic_visit(node)
 
 
-def replacements(node):
+def replacements(node: ast.AST) -> Iterator[ast.AST]:
     """What could stand in the place of a node by a slip of the hand."""
     match node:
         case ast.Expr(value=ast.Constant()):
@@ -132,21 +129,21 @@ def replacements(node):
             yield ast.Name(TWINS[name], ast.Load())
 
 
-def changed_call(node, **changes):
+def changed_call(node: ast.Call, **changes: Sequence[ast.AST]) -> ast.Call:
     call = copy.copy(node)
     for field, value in changes.items():
         setattr(call, field, value)
     return call
 
 
-def changed_lines(before, after):
+def changed_lines(before: str, after: str) -> str:
     """The lines that differ between two sources, as one line."""
     lines = list(difflib.ndiff(before.splitlines(), after.splitlines()))
     old, new = (" ".join(line[2:].strip() for line in lines if line.startswith(sign)) for sign in "-+")
     return f"{old} -> {new}"
 
 
-def complaint(mutant, cases):
+def complaint(mutant: Mutant, cases: Iterable[Case]) -> str | None:
     """What the checker says of a mutant, None if it survives."""
     module = ModuleType(mutant.name)
     try:
@@ -156,12 +153,12 @@ def complaint(mutant, cases):
     return equivalence.complaint(module, cases)
 
 
-def reason(mutant):
+def reason(mutant: Mutant) -> str | None:
     """Why a mutant means the same as what it was made from, or None."""
     return next((why for pattern, why in EQUAL.items() if re.search(pattern, mutant.change)), None)
 
 
-def page(survivors, counts):
+def page(survivors: Sequence[Mutant], counts: Mapping[str, int]) -> str:
     """The Markdown page. survivors: Mutants.  counts: by name, how many mutants there are."""
     total = sum(counts.values())
     cells = [[f"`{mutant.name}`", f"`{mutant.change}`", reason(mutant) or "UNEXPLAINED"] for mutant in survivors]
@@ -178,7 +175,7 @@ def page(survivors, counts):
     )
 
 
-def main():
+def main() -> None:
     data = datasets.load("digits")
     cases = equivalence.cases(data.x_train, data.y_train, datasets.CLASSES)
     found = [mutant for name in NAMES for mutant in mutants(name)]

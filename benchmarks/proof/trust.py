@@ -12,44 +12,63 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
+from pathlib import Path
 from statistics import median
-from time import perf_counter
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from tqdm import tqdm
 
+from benchmarks.measure import race
 from benchmarks.measure.conditions import Watch
+from benchmarks.measure.race import Pair
 from benchmarks.proof import noise, simulation
+from benchmarks.proof.noise import Model
+from benchmarks.proof.simulation import Judge
 from benchmarks.runs import saved, statistics
 from benchmarks.runs.row import FINGERPRINT, Row
+from benchmarks.runs.statistics import Sample
 
+if TYPE_CHECKING:  # what simulates tables needs no torch
+    from benchmarks.measure.contest import Contest, Entrant
+    from benchmarks.measure.suite import Suite
+
+State = dict[str, Any]  # what was found so far, as in the file
 FOLDER = saved.RESULTS / "trust"
 TABLES_AT_ONCE = 250
 TRUTHS = (0.0, math.log(1.03))
 TABLES = {simulation.table: 10_000, simulation.table_of_processes: 2_500}  # for each kind of noise and truth
-ROWS_TIMED = 10_000
+DATA_ROWS = 10_000  # of an epoch
 SAME_CODE = ("numba_dense", "numpy_loop", "native_dense", "manual_transposed")
 ON_ONE_CORE = ("numba_dense", "numba_sparse", "native_single")  # the other core is busy
 SLOWED = "numba_dense"
 NEIGHBOUR = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # ends with this process, too
 
 
+class SavedRow(TypedDict):
+    """A measured row, as in the file."""
+
+    name: str
+    first_look: int
+    log_ratios: list[float]
+
+
 class Part(NamedTuple):
     """Rows to time. slowdown: planted, 0 for identical code.  busy: whether another process keeps a core busy.
 
-    seconds: for the pairs of each row.
+    row_count: of them.  seconds: for the pairs of each row.
     """
 
     slowdown: float
     busy: bool
-    rows: int
+    row_count: int
     seconds: float
 
     @property
-    def name(self):
+    def name(self) -> str:
         """How it is called in the file and in the table."""
         what = f"slowed by {self.slowdown:.0%}" if self.slowdown else "identical code"
         return f"{what}, {'a core busy' if self.busy else 'idle'}"
@@ -69,9 +88,9 @@ PARTS = (
 # --- simulated ----------------------------------------------------------------------------------------------
 
 
-def simulated(judge, model, truth, seeds):
+def simulated(judge: Judge, model: Model, truth: float, seeds: Iterable[int]) -> dict[str, int]:
     """Counts over the tables with these seeds."""
-    found = Counter()
+    found: Counter[str] = Counter()
     wrong = {"faster", "slower"} if truth == 0 else {"slower", "same"}
     for seed in seeds:
         outcome = judge(model, truth, seed)
@@ -81,12 +100,12 @@ def simulated(judge, model, truth, seeds):
     return dict(found)
 
 
-def series(judge, model, truth):
+def series(judge: Judge, model: Model, truth: float) -> str:
     """What the counts over these tables are called in the file."""
     return f"{judge.__name__}, {model.__name__}, {truth:.4f}"
 
 
-def simulate(state, save):
+def simulate(state: State, save: Callable[[], None]) -> None:
     """Fills in what is missing of the simulated tables."""
     found = state.setdefault("simulated", {})
     todo = [
@@ -97,10 +116,12 @@ def simulate(state, save):
     ]
     left = sum(TABLES[judge] - found.get(name, {}).get("tables", 0) for name, judge, *_ in todo)
     with ProcessPoolExecutor() as pool, tqdm(total=left, desc="simulated tables", unit="table") as bar:
-        for name, *what in todo:
+        for name, judge, model, truth in todo:
             done = found.get(name, {}).get("tables", 0)
-            starts = range(done, TABLES[what[0]], TABLES_AT_ONCE)
-            jobs = [pool.submit(simulated, *what, range(start, start + TABLES_AT_ONCE)) for start in starts]
+            jobs = [
+                pool.submit(simulated, judge, model, truth, range(seed, seed + TABLES_AT_ONCE))
+                for seed in range(done, TABLES[judge], TABLES_AT_ONCE)
+            ]
             for job in jobs:
                 found[name] = dict(Counter(found.get(name, {})) + Counter(job.result()))
                 bar.update(TABLES_AT_ONCE)
@@ -110,71 +131,57 @@ def simulate(state, save):
 # --- measured -----------------------------------------------------------------------------------------------
 
 
-def contest():
-    """Where the rows are timed: the suite's own, on the bundled digits, with tables of as many rows as simulated."""
+def suite() -> "Suite":
+    """Where rows are timed: the benchmark's own, on the bundled digits, with tables of as many rows as simulated."""
     from benchmarks.measure.suite import Suite
     from reference import datasets
 
     settings = SimpleNamespace(
-        threads=None, budget=0, epochs=1, pairs=None, part=None, baseline="torch_nn", margin=statistics.MARGIN
+        **{"threads": None, "budget": 0, "epochs": 1, "pairs": None, "part": None, "baseline": "torch_nn"},
+        **{"margin": statistics.MARGIN, "timeout": 900, "spawn": False},
     )
-    suite = Suite(settings, datasets.load("digits"), [(ROWS_TIMED, 64)], simulation.ROWS)
-    return suite.on("cpu", ROWS_TIMED, 64)
+    return Suite(settings, datasets.load("digits"), [(DATA_ROWS, 64)], simulation.TABLE_ROWS)
 
 
-def slowed(train, share):
-    """The trainer, computing on to no purpose for this share of the time it took."""
-
-    def slow(*start):
-        begin = perf_counter()
-        result = train(*start)
-        end = perf_counter() + share * (perf_counter() - begin)
-        while perf_counter() < end:
-            pass
-        return result
-
-    return slow if share else train
-
-
-def row(contest, part, number):
-    """One row raced as the suite does it: its name, the number of pairs at its first look, and its log ratios."""
+def row(contest: "Contest", part: Part, number: int) -> SavedRow:
+    """One row raced as the benchmark does it: its name, the number of pairs at its first look, and its log ratios."""
     names = (SLOWED,) if part.slowdown else ON_ONE_CORE if part.busy else SAME_CODE
     name = names[number % len(names)]
-    entrant = contest.entrant(name)
-    own = entrant._replace(train=slowed(entrant.train, part.slowdown))
-    looks, enough = contest.plan(f"{name} {number}", own, entrant, part.seconds)
+    own, baseline = contest.admitted(name), contest.baseline(name)
+    own.slowdown = part.slowdown
+    looks, enough = contest.plan(f"{name} {number}", own, baseline, part.seconds)
 
-    def race(own, baseline, after):
-        pairs = []
+    def run(own: "Entrant", baseline: "Entrant", starts: Iterator[Any]) -> list[Pair]:
+        pairs: list[Pair] = []
         for order in looks:
-            pairs += [race.pair(own, baseline, first, contest.clock, after) for first in order]
+            pairs += [race.pair(own, baseline, next(starts), first) for first in order]
             if enough(pairs):
                 break
         return pairs
 
-    facts = contest.raced(own, entrant, sum(map(len, looks)), race)
-    times = zip(facts["own_seconds"], facts["baseline_seconds"], strict=True)
-    logs = [round(math.log(baseline / own), 6) for own, baseline in times]
+    pairs = contest.raced(own, baseline, f"{name} {number}", len(looks[0]), run)
+    own.worker.stop()
+    logs = [round(math.log(pair.baseline.time.seconds / pair.own.time.seconds), 6) for pair in pairs]
     return {"name": name, "first_look": len(looks[0]), "log_ratios": logs}
 
 
-def measure(state, save):
+def measure(state: State, save: Callable[[], None]) -> None:
     """Fills in what is missing of the measured rows."""
     found = state.setdefault("measured", {part.name: {"rows": [], "conditions": []} for part in PARTS})
-    left = sum(part.rows - len(found[part.name]["rows"]) for part in PARTS)
+    left = sum(part.row_count - len(found[part.name]["rows"]) for part in PARTS)
     if not left:
         return
-    where = contest()
-    state["machine"] = where.facts()
-    with tqdm(total=left, desc="timed rows", unit="row") as bar:
+    with suite() as where, tqdm(total=left, desc="timed rows", unit="row") as bar:
+        contest = where.on("cpu", DATA_ROWS, 64)
+        state["machine"] = vars(contest.setting) | {}
         for part in PARTS:
             bar.set_description(part.name)
             known = found[part.name]
             neighbour = subprocess.Popen([sys.executable, "-c", NEIGHBOUR]) if part.busy else None
             try:
-                while len(known["rows"]) < part.rows:
-                    watch = Watch()
-                    known["rows"].append(row(where, part, len(known["rows"])))
+                while len(known["rows"]) < part.row_count:
+                    watch = Watch(where.workers.usage)
+                    known["rows"].append(row(contest, part, len(known["rows"])))
                     known["conditions"].append({k: v and round(v, 3) for k, v in asdict(watch.conditions()).items()})
                     bar.update()
                     save()
@@ -187,33 +194,31 @@ def measure(state, save):
 # --- the table ----------------------------------------------------------------------------------------------
 
 
-def samples(rows):
+def samples(rows: Sequence[SavedRow]) -> dict[int, Sample]:
     """Saved rows as Samples, by their number."""
     return {
-        number: statistics.Sample(
-            [row["log_ratios"]], statistics.share_of_look(row["first_look"], len(row["log_ratios"]))
-        )
+        number: Sample([row["log_ratios"]], statistics.share_of_look(row["first_look"], len(row["log_ratios"])))
         for number, row in enumerate(rows)
     }
 
 
-def false_verdicts(rows):
+def false_verdicts(rows: Sequence[SavedRow]) -> tuple[int, Counter[str]]:
     """How many rows of identical code have a wrong word, in tables of as many rows as simulated."""
     found = samples(rows)
-    words = []
-    for start in range(0, len(found), simulation.ROWS):
-        table = {key: found[key] for key in range(start, min(start + simulation.ROWS, len(found)))}
+    words: list[str] = []
+    for first in range(0, len(found), simulation.TABLE_ROWS):
+        table = {number: found[number] for number in range(first, min(first + simulation.TABLE_ROWS, len(found)))}
         words += statistics.words(table, statistics.MARGIN).values()
     return sum(word in ("faster", "slower") for word in words), Counter(words)
 
 
-def planted(rows):
+def planted(rows: Sequence[SavedRow]) -> Counter[str]:
     """The words of slowed rows, each as the first row to be judged in a table."""
-    level = statistics.LEVEL / simulation.ROWS
+    level = statistics.LEVEL / simulation.TABLE_ROWS
     return Counter(statistics.word(sample.interval(level), statistics.MARGIN) for sample in samples(rows).values())
 
 
-def refused_fields(path):
+def refused_fields(path: Path) -> tuple[list[str], int]:
     """Which fields of the fingerprint, changed alone in a saved run, are refused by name; and how many there are."""
     from benchmarks import compare
 
@@ -228,7 +233,7 @@ def refused_fields(path):
     return refused, len(FINGERPRINT)
 
 
-def simulated_lines(state):
+def simulated_lines(state: State) -> Iterator[list[str]]:
     """Lines of the table on simulated tables, each with the worst kind of noise."""
     for judge, how in zip(TABLES, ("by pairs", f"by {simulation.PROCESSES} processes"), strict=True):
         same_code, faster = (
@@ -238,18 +243,20 @@ def simulated_lines(state):
         tables = min(counts["tables"] for counts in [*same_code.values(), *faster.values()])
         what = f"simulated, {tables} tables for each kind of noise, judged {how}"
         yield worst(f"{what}: tables with a false alarm", same_code, "wrong_tables", 1, "at most 1 %")
-        yield worst(f"{what}: intervals that hold the truth", same_code, "covered", simulation.ROWS, "at least 98.5 %")
-        yield worst(f'{what}: "same" when the truth is 3 %', faster, "same", simulation.ROWS, "at most 1 %")
+        yield worst(
+            f"{what}: intervals that hold the truth", same_code, "covered", simulation.TABLE_ROWS, "at least 98.5 %"
+        )
+        yield worst(f'{what}: "same" when the truth is 3 %', faster, "same", simulation.TABLE_ROWS, "at most 1 %")
 
 
-def worst(what, counts, field, per_table, asked):
+def worst(what: str, counts: dict[str, dict[str, int]], field: str, per_table: int, asked: str) -> list[str]:
     """One line: the kind of noise with the worst share of a count."""
     shares = {name: found.get(field, 0) / (found["tables"] * per_table) for name, found in counts.items()}
-    name = (min if asked.startswith("at least") else max)(shares, key=shares.get)
+    name = (min if asked.startswith("at least") else max)(shares, key=lambda model: shares[model])
     return [what, asked, f"{shares[name]:.2%} ({name})"]
 
 
-def measured_lines(state):
+def measured_lines(state: State) -> Iterator[list[str]]:
     """Lines of the table on measured rows."""
     asked = {(0.02, False): 50, (0.05, False): 95, (0.10, False): 99, (0.05, True): 80, (0.10, True): 95}
     for part in PARTS:
@@ -271,14 +278,14 @@ def measured_lines(state):
             ]
 
 
-def half_width(rows):
+def half_width(rows: Sequence[SavedRow]) -> float:
     """Half the width of a row's interval where it is the first of its table to be judged, the median of these rows."""
-    level = statistics.LEVEL / simulation.ROWS
+    level = statistics.LEVEL / simulation.TABLE_ROWS
     intervals = [sample.interval(level) for sample in samples(rows).values()]
     return median((interval.high - interval.low) / 2 for interval in intervals)
 
 
-def markdown(state, run_path):
+def markdown(state: State, run_path: Path) -> str:
     """The page."""
     from benchmarks.show import table
 
@@ -292,7 +299,7 @@ def markdown(state, run_path):
     return "\n\n".join([*parts, table.tabulated(lines, ("what", "asked", "found"), left=3)]) + "\n"
 
 
-def how(state):
+def how(state: State) -> str:
     """What was done, in a paragraph."""
     pairs = sorted(len(row["log_ratios"]) for part in PARTS for row in state["measured"][part.name]["rows"])
     seconds = {part.slowdown > 0: part.seconds for part in PARTS}
@@ -301,14 +308,14 @@ def how(state):
         "worst is shown. Measured rows are timed and judged by the code that times and judges every table: "
         f"{', '.join(SAME_CODE)} against themselves ({', '.join(ON_ONE_CORE)} where a core is busy), up to "
         f"{seconds[False]:g} s of pairs a row, and {SLOWED} against itself with busy work added, up to "
-        f"{seconds[True]:g} s a row; {ROWS_TIMED} rows of digits an epoch, {pairs[0]} to {pairs[-1]} pairs, a margin "
-        f"of {statistics.MARGIN:.0%}, tables of {simulation.ROWS} rows. A slowed row is judged as the first of its "
-        "table. How small a difference can be found is a matter of how wide the intervals are, and that of how "
+        f"{seconds[True]:g} s a row; {DATA_ROWS} rows of digits an epoch, {pairs[0]} to {pairs[-1]} pairs, a margin "
+        f"of {statistics.MARGIN:.0%}, tables of {simulation.TABLE_ROWS} rows. A slowed row is judged as the first of "
+        "its table. How small a difference can be found is a matter of how wide the intervals are, and that of how "
         "noisy the machine was in these minutes."
     )
 
 
-def conditions_lines(state):
+def conditions_lines(state: State) -> str:
     """Which machine it was, and what else it did while rows were timed."""
     machine = state["machine"]
     found = [
@@ -316,18 +323,18 @@ def conditions_lines(state):
         f"python {machine['python']}, torch {machine['torch']}"
     ]
     for part in PARTS:
-        known = state["measured"][part.name]["conditions"]
-        others = [facts["other_cores"] for facts in known if facts["other_cores"] is not None]
+        cores = [conditions["other_cores"] for conditions in state["measured"][part.name]["conditions"]]
+        others = [busy for busy in cores if busy is not None]
         if others:
             found.append(f"* {part.name}: other processes kept {median(others):.2f} cores busy (median of rows)")
     return "\n".join(found)
 
 
-def main():
+def main() -> None:
     path = FOLDER / "trust.json"
     FOLDER.mkdir(parents=True, exist_ok=True)
 
-    def save():
+    def save() -> None:
         unfinished = path.with_suffix(".tmp")
         unfinished.write_text(json.dumps(state, separators=(",", ":")), encoding="utf-8")
         os.replace(unfinished, path)

@@ -1,0 +1,48 @@
+"""The A/A check: the reference raced against itself, a few pairs before each row, so that it meets the whole run."""
+
+from random import Random
+
+from benchmarks.measure import race
+from benchmarks.measure.contest import Contest, blamed
+from benchmarks.measure.race import Pair
+from benchmarks.measure.work import REFERENCE
+from benchmarks.runs import statistics
+from benchmarks.runs.row import Row
+from benchmarks.runs.saved import COPY
+
+MOST_PAIRS = 200
+
+
+class AACheck:
+    """Two workers of the reference on one problem. What is found between them is none: it might be found in any row."""
+
+    def __init__(self, contest: Contest, seconds: float, random: Random) -> None:
+        """seconds: for the pairs before each row."""
+        self.contest, self.random = contest, random
+        self.copy = blamed(contest.admitted, "the A/A check")(COPY)
+        most = (contest.suite.settings.pairs or MOST_PAIRS) / contest.suite.row_count
+        seconds_of_a_pair = blamed(contest.seconds_of_a_pair, "the A/A check")
+        affordable = seconds / seconds_of_a_pair(self.copy, contest.baseline(REFERENCE))
+        self.pairs_each = max(int(min(affordable, most)) // 2 * 2, 2)
+        self.pairs: list[Pair] = []
+
+    def go_on(self) -> None:
+        """Races a few pairs; before the first row so many that there is an interval. Raises NotComparable."""
+        self.contest.suite.watch.look()
+        least = 0 if self.pairs else statistics.FEWEST_PAIRS
+        order = race.balanced_order(max(self.pairs_each, least), self.random)
+        baseline = self.contest.baseline(REFERENCE)
+        self.copy.worker.give(self.contest.suite.settings.timeout)
+        for entrant in (self.copy, baseline):
+            blamed(entrant.worker.do, "the A/A check")("begin")
+        self.pairs += blamed(self.contest.raced, "the A/A check")(
+            self.copy,
+            baseline,
+            f"{COPY} {len(self.pairs)}",
+            len(order),
+            lambda own, baseline, starts: [race.pair(own, baseline, next(starts), first) for first in order],
+        )
+
+    def row(self) -> Row:
+        """What it has found so far: a row as any other."""
+        return self.contest.row(self.copy, self.contest.baseline(REFERENCE), self.pairs, first_look=0)

@@ -1,0 +1,400 @@
+"""One timed problem on one device: who has passed the checks on it, and how a row of it is measured."""
+
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import itertools
+import math
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+from time import perf_counter
+from typing import Any
+
+import cpuinfo
+import numpy as np
+import torch
+
+import implementations
+from benchmarks.measure import race, stopwatch
+from benchmarks.measure.race import Pair, Turn
+from benchmarks.measure.refusals import Lacking, NotComparable, Refusal, Wrong
+from benchmarks.measure.work import REFERENCE, TimedProblem
+from benchmarks.measure.workers import Worker
+from benchmarks.runs import statistics
+from benchmarks.runs.row import FINGERPRINT, Row, Setting, Side, clean
+from benchmarks.runs.saved import COPY
+from reference import equivalence, torch_nn
+from reference.equivalence import Answer, Case
+from reference.problem import Problem, arrays, random_parameters
+
+MOST_LOOKS = 7  # the last is at 64 times as many pairs as the first
+MOST_PAIRS = 200
+LEAST_IN_PART = 4  # pairs of a row in each of several processes
+
+
+class Entrant:
+    """An implementation in a worker of its own, which has passed its checks: one side of a race.
+
+    hardware: what its worker says of device and threads.  first_call_seconds: paid before the first result.  error: the
+    largest so far, in float32 noise.  slowdown: what the proof plants, as a share of each timed run.
+    """
+
+    def __init__(self, name: str, worker: Worker, hardware: dict[str, Any], first_call_seconds: float) -> None:
+        self.name, self.worker, self.hardware, self.first_call_seconds = name, worker, hardware, first_call_seconds
+        self.error = self.slowdown = 0.0
+
+    # What it is asked as a trainer by the checker, see equivalence.Trainer.
+    dtype = torch.float32
+
+    @property
+    def gives_up(self) -> tuple[str, ...]:
+        """The names of the checker's problems in which it says that it fails."""
+        return self.worker.do("gives_up")
+
+    def answers(self, problem: Problem, previous: Problem | None = None, seed: int | None = None) -> list[Answer]:
+        """What its worker answers to one of the checker's problems."""
+        given, first = arrays(problem), previous and arrays(previous)
+        if previous and first and previous.x is problem.x:
+            given = (first[0], *given[1:])  # stays one array on its way
+        return self.worker.do("answers", given, first, seed, what="one of the checker's problems")
+
+    # What a race needs of a side.
+    def train(self, start: tuple) -> Turn:
+        """One timed run."""
+        time, answer = self.worker.do("train", start, self.slowdown, what="a timed run")
+        if answer.complaint:
+            raise Wrong(of_timed_problem(answer.complaint))
+        return Turn(time, answer)
+
+    def rest(self) -> None:
+        """Returns when its worker computes no more."""
+        self.worker.rest()
+
+    def check_rested(self, seconds: float) -> None:
+        """Raises Wrong if its worker has computed since."""
+        self.worker.check_rested(seconds)
+
+    def side(self, turns: Sequence[Turn], counts: dict[str, float | None] | None) -> Side:
+        """What a row says of it."""
+        source, c_source = sources(self.name)
+        return Side(
+            name=self.name,
+            first_call_seconds=self.first_call_seconds,
+            error=self.error,
+            lines=implementations.lines_of_code(source) + implementations.c_lines_of_code(c_source),
+            source_sha256=source_sha256(self.name),
+            seconds=tuple(turn.time.seconds for turn in turns),
+            cpu_seconds=tuple(turn.time.cpu_seconds for turn in turns),
+            **(counts or {}),
+        )
+
+
+class Blamed:
+    """A side whose faults make a row not comparable, not wrong."""
+
+    def __init__(self, side: Entrant, whom: str = "its baseline") -> None:
+        self.side = side
+        self.train, self.rest, self.check_rested = (
+            blamed(method, whom) for method in (side.train, side.rest, side.check_rested)
+        )
+
+
+def blamed(function: Callable, whom: str = "its baseline") -> Callable:
+    """The function, but what is wrong in it makes a row not comparable, not wrong."""
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except Wrong as wrong:
+            raise NotComparable(f"{whom}: {wrong}") from None
+
+    return call
+
+
+class Contest:
+    """One timed problem on one device."""
+
+    def __init__(self, suite: Any, case: Case, device: str) -> None:
+        """suite: the Suite that it belongs to.  case: the timed problem with its answer."""
+        self.suite, self.case, self.device = suite, case, device
+        self.baselines: dict[str, Entrant] = {}
+
+    def close(self) -> None:
+        """Ends its workers."""
+        for entrant in self.baselines.values():
+            entrant.worker.stop()
+        self.baselines.clear()
+
+    def measure(self, name: str, benchmark: Any) -> Row | None:
+        """One row; the benchmark keeps its times. None with --benchmark-disable: it checks and does not time.
+
+        Raises a Refusal.
+        """
+        seconds = self.suite.seconds_left / self.suite.rows_left
+        self.suite.rows_left -= 1
+        own = self.admitted(name)
+        try:
+            if benchmark.disabled:
+                return None
+            baseline = self.baseline(self.suite.baseline_of(name))
+            benchmark.group = self.group()  # before the race, which notes it
+            self.suite.aa_check(self.device).go_on()
+            looks, enough = self.plan(name, own, baseline, seconds)
+            begun = perf_counter()
+
+            def run(own: Any, baseline: Any, starts: Iterator) -> list[Pair]:
+                return race.race(benchmark, own, baseline, starts, looks, enough)
+
+            pairs = self.raced(own, baseline, name, len(looks[0]), run)
+            self.suite.seconds_left -= perf_counter() - begun
+            return self.row(own, baseline, pairs, first_look=len(looks[0]) if len(looks) > 1 else 0)
+        finally:
+            own.worker.stop()
+
+    def baseline(self, name: str) -> Entrant:
+        """The Entrant that rows are put beside; the reference's stays, of the others the last. Raises NotComparable."""
+        if name not in self.baselines or self.baselines[name].worker.status is not None:
+            for other in [other for other in self.baselines if other == name or REFERENCE not in (other, name)]:
+                self.baselines.pop(other).worker.stop()
+            try:
+                self.baselines[name] = self.admitted(name)
+            except Refusal as refused:
+                raise NotComparable(f"its baseline {name} has no time: {refused}") from None
+        self.baselines[name].worker.give(self.suite.settings.timeout)
+        return self.baselines[name]
+
+    def raced(self, own: Entrant, baseline: Entrant, name: str, known_among: int, run: Callable) -> list[Pair]:
+        """The Pairs of run(own side, baseline's side, starts), every result of them checked.
+
+        Each pair begins from random parameters of its own. One of the first `known_among` begins where the oracle's
+        answer is known. Raises Wrong if the own side is, NotComparable if its baseline is.
+        """
+        sides = own, Blamed(baseline)
+        stopwatch.comes_to_rest(stopwatch.computing_threads)  # this process, too
+        pairs = run(*sides, self.starts(self.suite.random(f"{name} starts"), known_among))
+        for side, blame in ((own, lambda call: call()), (baseline, lambda call: blamed(call)())):
+            if complaint := blame(lambda side=side: side.worker.do("end")):
+                blame(lambda complaint=complaint: refuse(complaint))
+        for pair in pairs:
+            self.check(own, baseline, pair)
+        return pairs
+
+    def starts(self, random: Random, known_among: int) -> Iterator[tuple]:
+        """Endlessly weight and bias to train from, as arrays; one of the first so many is the known start."""
+        known = random.randrange(known_among)
+        for number in itertools.count():
+            weight_and_bias = random_parameters(*self.shape, seed=random.getrandbits(32))
+            if number == known:
+                weight_and_bias = self.suite.known_start(self.case).problem[2:4]
+            yield tuple(parameter.numpy() for parameter in weight_and_bias)
+
+    def check(self, own: Entrant, baseline: Entrant, pair: Pair) -> None:
+        """Raises Wrong or NotComparable if one of the pair's results is wrong.
+
+        Results that agree within the limit pass, as both come from the same start; where they do not agree, and
+        where its answer is known, the oracle decides which is wrong.
+        """
+        known = self.suite.known_start(self.case)
+        start = tuple(map(torch.from_numpy, pair.start))
+        if all(map(torch.equal, start, known.problem[2:4])):
+            case = known
+        elif equivalence.distance(self.case, pair.own.answer, pair.baseline.answer) <= equivalence.LIMIT:
+            return
+        else:
+            case = equivalence.solved("", self.case.problem._replace(weight=start[0], bias=start[1]))
+        own.error = max(own.error, self.checked(pair.own.answer, case))
+        baseline.error = max(baseline.error, blamed(self.checked)(pair.baseline.answer, case))
+
+    def checked(self, answer: Answer, case: Case) -> float:
+        """The error of an answer, in float32 noise. Raises Wrong."""
+        finding = equivalence.found(case, answer)
+        if finding.complaint:
+            raise Wrong(of_timed_problem(finding.complaint))
+        return finding.error
+
+    def plan(self, name: str, own: Entrant, baseline: Entrant, seconds: float) -> tuple[list[list[bool]], Callable]:
+        """The looks of a row's race, for which there are so many seconds, and what decides whether it needs the next.
+
+        As many pairs as asked for; else, in one of several processes, as many as the row's share of the time holds,
+        as only all processes together give a word; else twice as many at each look, until the interval gives a
+        word that holds however many other rows have none, or until the next look would exceed the row's share.
+        """
+        suite, settings, shuffle = self.suite, self.suite.settings, self.suite.random(name)
+        per_pair = self.seconds_of_a_pair(own, baseline)
+        if settings.pairs or settings.part is not None:
+            affordable = min(max(int(seconds / per_pair) // 2 * 2, LEAST_IN_PART), MOST_PAIRS)
+            return [race.balanced_order(settings.pairs or affordable, shuffle)], lambda pairs: True
+        looks = statistics.pairs_by_look(suite.row_count, MOST_LOOKS)
+
+        def enough(pairs: list[Pair]) -> bool:
+            if 2 * len(pairs) * per_pair > seconds:
+                return True
+            logs = [math.log(pair.baseline.time.seconds / pair.own.time.seconds) for pair in pairs]
+            return statistics.is_clear(logs, looks[0], suite.row_count, settings.margin)
+
+        return [race.balanced_order(count, shuffle) for count in looks], enough
+
+    def seconds_of_a_pair(self, own: Entrant, baseline: Entrant) -> float:
+        """How long a pair takes with all that is around it; a warm-up, too, as nobody sees its times."""
+        own.worker.do("begin")
+        blamed(baseline.worker.do)("begin")
+        begun = perf_counter()
+        race.pair(own, Blamed(baseline), next(self.starts(self.suite.random("warm-up"), 1)), True)
+        return perf_counter() - begun
+
+    def lacks(self, name: str) -> str:
+        """What an implementation needs and does not find on this device, in words; "" if it can run."""
+        if missing := implementations.missing(name, self.device):
+            return f"{', '.join(missing)} not installed"
+        if self.device == "cpu":
+            return ""
+        return implementations.too_old(name, self.baseline(REFERENCE).hardware["capability"])
+
+    def admitted(self, name: str) -> Entrant:
+        """The Entrant of this name: starts a worker, trains once, the first call, and checks. Raises a Refusal."""
+        if name not in (REFERENCE, COPY):
+            if self.device not in implementations.devices(name):
+                raise NotComparable(f"does not run on {self.device}")
+            if lacks := self.lacks(name):
+                raise Lacking(lacks)
+        worker = self.suite.workers.start(name)
+        try:
+            worker.give(self.suite.settings.timeout)
+            hardware = worker.do("hardware", self.device, self.suite.settings.threads, what="its start")
+            first = worker.do("first_call", name, self.device, self.timed_problem, what="its first call")
+            if first.lacks:
+                raise Lacking(first.lacks)
+            entrant = Entrant(name, worker, hardware, first.seconds)
+            entrant.error = self.checked(first.answer, self.case)
+            if complaint := self.suite.complaint(entrant, self.device):
+                raise Wrong(complaint)
+            return entrant
+        except Refusal:
+            worker.stop()
+            raise
+
+    def counts(self, name: str) -> dict[str, float | None]:
+        """What a step consists of, counted in a worker that does nothing else. Raises a Refusal."""
+        entrant = self.admitted(name)
+        try:
+            return entrant.worker.do("counts", what="counting")
+        finally:
+            entrant.worker.stop()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Features and classes."""
+        features, classes = self.case.problem.weight.shape
+        return features, classes
+
+    @functools.cached_property
+    def timed_problem(self) -> TimedProblem:
+        """The timed problem as workers are given it."""
+        x_file, y_file = self.suite.files
+        x, _, weight, bias, batch_size, lr, epochs = arrays(self.case.problem)
+        return TimedProblem(x_file, y_file, len(x), (weight, bias), batch_size, lr, epochs)
+
+    @functools.cached_property
+    def setting(self) -> Setting:
+        """What every row carries, so that an unfair comparison can be refused."""
+        problem, data, reference = self.case.problem, self.suite.data, self.baseline(REFERENCE)
+        hardware, floor = reference.hardware, blamed(reference.worker.do, "the floor")("floor")
+        return Setting(
+            dataset=clean(data.name),
+            dataset_origin=clean(data.origin),
+            dataset_sha256=self.suite.sha256,
+            rows=len(problem.x),
+            features=problem.x.shape[1],
+            classes=len(problem.bias),
+            batch_size=problem.batch_size,
+            epochs=problem.epochs,
+            learning_rate=problem.lr,
+            steps=problem.steps,
+            dtype="float32",
+            device=self.device,
+            device_name=hardware["device_name"] or cpu_name(),
+            threads=hardware["threads"],
+            system=platform.system(),
+            python=platform.python_version(),
+            torch=torch.__version__,
+            numpy=np.__version__,
+            **{package: version(package) for package in ("numba", "jax", "triton")},
+            checker_sha256=checker_sha256(),
+            bytes_per_second=floor.bytes_per_second,
+            flops_per_second=floor.flops_per_second,
+            hand_off_seconds=floor.hand_off_seconds,
+            floor_seconds=floor.seconds,
+        )
+
+    def row(self, own: Entrant, baseline: Entrant, pairs: list[Pair], first_look: int) -> Row:
+        """What was measured. Now that it has its times, steps are counted, but for an A/A check."""
+        counts = None if own.name == COPY else self.suite.counts
+        return Row(
+            setting=self.setting,
+            own=own.side([pair.own for pair in pairs], counts and counts(own.name, self, own.worker)),
+            baseline=baseline.side([pair.baseline for pair in pairs], counts and counts(baseline.name, self)),
+            parent=None if own.name == COPY else implementations.parent(own.name),
+            idea=None if own.name == COPY else clean(implementations.first_line(own.name)),
+            first_look=first_look,
+            process=(0,) * len(pairs),
+            start_seconds=tuple(pair.begun for pair in pairs),
+            baseline_first=tuple(pair.baseline_first for pair in pairs),
+        )
+
+    def group(self) -> str:
+        """The group of a row in pytest-benchmark's own tables: rows that answer one question in one place."""
+        facts = vars(self.setting) | {"baseline_source_sha256": source_sha256(REFERENCE)}
+        words = [
+            f"{word} {facts[word]}" for word in ("dataset", "rows", "batch_size", "epochs", "device_name", "threads")
+        ]
+        all_of_it = repr([facts[field] for field in FINGERPRINT])
+        return ", ".join([*words, f"fingerprint {hashlib.sha256(all_of_it.encode()).hexdigest()[:12]}"])
+
+
+def refuse(complaint: str) -> None:
+    """Raises Wrong."""
+    raise Wrong(of_timed_problem(complaint))
+
+
+def of_timed_problem(complaint: str) -> str:
+    """The complaint with where it was found, unless it says so itself."""
+    return complaint if complaint.startswith("raised ") else f"the timed problem: {complaint}"
+
+
+def sources(name: str) -> tuple[str, str]:
+    """The text of an implementation or of the reference, in Python, and in C or CUDA."""
+    if name in (REFERENCE, COPY):
+        return inspect.getsource(torch_nn), ""
+    return implementations.source(name), implementations.c_source(name)
+
+
+def source_sha256(name: str) -> str:
+    """Which source it is."""
+    return hashlib.sha256("".join(sources(name)).encode()).hexdigest()
+
+
+@functools.cache
+def checker_sha256() -> str:
+    """Which checker it was: the hash of what it consists of."""
+    text = inspect.getsource(equivalence) + inspect.getsource(Problem)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.cache
+def version(package: str) -> str:
+    """The version of an installed package, or "none"."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+@functools.cache
+def cpu_name() -> str:
+    """The processor's name, the number of cores this process may use, and torch's vector instructions."""
+    name = cpuinfo.get_cpu_info().get("brand_raw") or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores, {torch.backends.cpu.get_cpu_capability()}"

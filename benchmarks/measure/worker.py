@@ -1,0 +1,105 @@
+"""A worker: a process in which one implementation runs, and nothing else, when it is told to.
+
+    python -m benchmarks.measure.worker ADDRESS TOKEN [serve]
+
+It connects to whoever listens at the address, says by the token that it is expected and which process it is, and then
+carries out orders: pairs of a method of `Work` and its arguments, each answered before the next comes. The protocol
+is multiprocessing.connection's, pickled tuples over a local socket, and does not care who started the process.
+
+With `serve` it trains nothing: it imports torch once and then forks workers, which are ready at once.
+"""
+
+import importlib
+import os
+import signal
+import socket
+import sys
+from multiprocessing.connection import Connection
+
+from benchmarks.measure.work import Work
+from reference import equivalence
+
+MOST_WRITTEN = 2**30  # bytes in one file: a trainer that prints without end must not fill the disk
+
+
+def connected(address: str, token: str) -> Connection:
+    """A connection to whoever listens there: a path, or a port of this machine where paths are no addresses."""
+    if not address.isdigit():
+        line = socket.socket(socket.AF_UNIX)
+        line.connect(address)
+    else:
+        line = socket.create_connection(("127.0.0.1", int(address)))
+    connection = Connection(line.detach())
+    connection.send((token, os.getpid()))
+    return connection
+
+
+def work(connection: Connection) -> None:
+    """Carries out orders until nobody gives any. A child that a trainer forked and that came back here ends."""
+    orders, process = Work(), os.getpid()
+    while True:
+        try:
+            order, arguments = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            reply = "done", getattr(orders, order)(*arguments)
+        except BaseException as raised:  # a trainer may even interrupt its own process
+            reply = "raised", equivalence.described(raised)
+        if os.getpid() != process:
+            os._exit(0)
+        connection.send(reply)
+
+
+def serve(connection: Connection, address: str, token: str) -> None:
+    """Forks a worker whenever it is told where that one shall write, and says how one ended, until nobody asks."""
+    importlib.import_module("torch._dynamo")  # torch does so at the first step of an optimizer, which takes a second
+    alive = set()
+    while True:
+        try:
+            order, argument = connection.recv()
+        except (EOFError, OSError):
+            break
+        if order == "fork":
+            pid = os.fork()
+            if pid == 0:
+                connection.close()
+                begin_session(argument)
+                work(connected(address, token))
+                os._exit(0)
+            alive.add(pid)
+            connection.send(pid)
+        else:
+            alive.discard(argument)
+            connection.send(os.waitpid(argument, 0)[1])
+    for pid in alive:  # nobody is left to stop them
+        os.killpg(pid, signal.SIGKILL)
+
+
+def begin_session(log: str) -> None:
+    """Leaves the starter's session, so that a signal to it is none to this process; output goes to the log."""
+    import resource  # where there is a fork, there is this
+
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(nothing)
+    os.close(output)
+
+
+def main() -> None:
+    address, token, *role = sys.argv[1:]
+    connection = connected(address, token)
+    if role == ["serve"]:
+        serve(connection, address, token)
+    else:
+        work(connection)
+        os._exit(0)  # what a trainer left behind is nobody's business any more
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""Starts workers, tells them what to do, and says how they ended if they did: what a trainer does costs its own row."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from glob import glob
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import stopwatch
+from benchmarks.measure.refusals import Wrong
+
+ROOT = Path(__file__).parents[2]
+Usage = tuple[float, int]  # CPU seconds, and how often a core had to be left that was still wanted
+START_SECONDS = 120  # for a process to start and to import torch
+SAY_AFTER = 10  # seconds of waiting, each time
+LAST_LINE = 200  # characters
+LONGEST_ADDRESS = 103  # bytes of a socket's path, the least that a system allows (macOS)
+STIRRED_SECONDS, STIRRED = 0.002, 0.05  # what a side may compute while it should rest: so long, and of the other's time
+
+
+class Died(Exception):
+    """A worker that is no more; the message says how it ended."""
+
+
+class Workers:
+    """All workers of a run. Use it as a context: at its end none is left, nor what they started.
+
+    fresh: whether each is a new process that imports everything itself, in place of a fork of one that has. Forks
+    start in a twentieth of the time, and are not to be had everywhere.  say: shows a line to who waits.
+    """
+
+    def __init__(self, fresh: bool = False, say: Callable[[str], None] | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="one-trainer-"))
+        self.token = secrets.token_hex(16)
+        self.fresh = fresh or not hasattr(os, "fork")
+        self.say = say or (lambda line: None)
+        self.socket, self.address = listening(self.folder)
+        self.server = None if self.fresh else self.launched("serve", start_new_session=True)
+        self.orders: Connection | None = None  # the connection to that process, which is still starting
+        self.alive: list[Worker] = []
+        self.ended: Usage = (0.0, 0)  # what those have used that are no more
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in [*self.alive]:
+            worker.stop()
+        if self.server:
+            self.server.kill()
+            self.server.wait()
+        self.socket.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self, name: str) -> "Worker":
+        """A Worker for the implementation of this name; nothing of it has run yet."""
+        log = self.folder / f"{len(list(self.folder.glob('*.log')))}.log"
+        log.touch()
+        if self.fresh:
+            with log.open("ab") as output:
+                process = self.launched(stdout=output, stderr=output, start_new_session=True)
+            connection, pid = self.accepted()
+            worker = Worker(self, name, pid, connection, log, process.wait)
+        else:
+            if self.orders is None:
+                self.orders, _ = self.accepted()
+            orders = self.orders
+            orders.send(("fork", str(log)))
+            forked = orders.recv()
+            connection, pid = self.accepted()
+            worker = Worker(self, name, pid, connection, log, lambda: self.exit_status(orders, forked))
+        self.alive.append(worker)
+        return worker
+
+    def launched(self, *role: str, **options: Any) -> subprocess.Popen:
+        """The process of a new interpreter."""
+        command = [sys.executable, "-m", "benchmarks.measure.worker", self.address, self.token, *role]
+        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, **options)
+
+    def accepted(self) -> tuple[Connection, int]:
+        """The connection and the process number of the next process that knows the token."""
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            self.socket.settimeout(end - time.monotonic())
+            line, _ = self.socket.accept()
+            line.setblocking(True)
+            connection = Connection(line.detach())
+            with suppress(EOFError, OSError, ValueError):
+                token, pid = connection.recv()
+                if secrets.compare_digest(token, self.token):
+                    return connection, pid
+        raise TimeoutError(f"no worker came within {START_SECONDS} s")
+
+    def exit_status(self, orders: Connection, pid: int) -> int:
+        """How a forked process ended, as of `os.waitpid`, made an exit status: negative for a signal."""
+        orders.send(("status", pid))
+        return os.waitstatus_to_exitcode(orders.recv())
+
+    def usage(self) -> Usage:
+        """The CPU seconds of all workers so far, and how often they had to leave a core that they still wanted."""
+        return added(self.ended, *(worker.usage() for worker in self.alive))
+
+
+class Worker:
+    """One process, from the side of who gives orders."""
+
+    def __init__(
+        self, workers: Workers, name: str, pid: int, connection: Connection, log: Path, wait: Callable[[], int]
+    ) -> None:
+        """wait: returns the exit status of the process when that has ended."""
+        self.workers, self.name, self.pid = workers, name, pid
+        self.connection, self.log, self.wait = connection, log, wait
+        self.status: int | None = None
+        self.give(float("inf"))
+
+    def give(self, seconds: float) -> None:
+        """From now on it has so many seconds for all that it is told to do."""
+        self.limit, self.deadline = seconds, time.monotonic() + seconds
+
+    def do(self, order: str, *arguments: Any, what: str = "") -> Any:
+        """What the worker answers to an order, see `work.Work`. Raises Wrong if it dies, hangs or cannot.
+
+        what: that is being waited for.
+        """
+        try:
+            self.connection.send((order, arguments))
+            self.wait_for_answer(what or order)
+            outcome, value = self.connection.recv()
+        except (EOFError, OSError):
+            raise Wrong(self.ending()) from None
+        if outcome == "raised":
+            raise Wrong(f"raised {value}")
+        return value
+
+    def wait_for_answer(self, what: str) -> None:
+        """Returns when there is an answer. Raises Wrong when its time is over."""
+        began = time.monotonic()
+        while not self.connection.poll(max(0, min(SAY_AFTER, self.deadline - time.monotonic()))):
+            if time.monotonic() >= self.deadline:
+                self.stop()
+                raise Wrong(f"not done after {self.limit:g} s, the limit of --timeout; it was at: {what}")
+            self.workers.say(f"waiting for {self.name}, {what}: {time.monotonic() - began:.0f} s")
+
+    def ending(self) -> str:
+        """How a worker ended that is no more, in words: by a signal or with a status, and its last line."""
+        status = self.stop()
+        how = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended its process, status {status}"
+        written = self.log.read_text(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(written) if line.strip()), "")
+        return how + (f"; the last that it wrote: {last[-LAST_LINE:]}" if last else "")
+
+    def stop(self) -> int:
+        """Ends the process and all that it has started: its exit status, its own if it had ended by itself."""
+        if self.status is not None:
+            return self.status
+        self.workers.ended = added(self.workers.ended, self.usage())
+        self.workers.alive.remove(self)
+        self.connection.close()
+        started = descendants(self.pid)
+        with suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+        for pid in started:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        self.status = self.wait()
+        return self.status
+
+    def usage(self) -> Usage:
+        """Its CPU seconds so far, and how often it had to leave a core that it still wanted."""
+        return self.cpu_seconds(), switches_of(self.pid)
+
+    def cpu_seconds(self) -> float:
+        """That the process and those it has started have spent so far; 0 where the system does not tell."""
+        return sum(map(cpu_seconds_of, [self.pid, *descendants(self.pid)]))
+
+    def rest(self) -> None:
+        """Returns when the process and those that it has started compute no more. Raises Wrong if they go on."""
+        if not stopwatch.comes_to_rest(self.computing):
+            raise Wrong(
+                f"{self.who_computes()} of it still computes {stopwatch.PATIENCE:g} s after its run has ended, and "
+                "would slow what is timed next: let it wait for work, or end it"
+            )
+        self.spent = self.cpu_seconds()
+
+    def computing(self) -> list[int]:
+        """The threads of the process, and of those that it has started, that compute now."""
+        return [thread for pid in [self.pid, *descendants(self.pid)] for thread in stopwatch.computing_threads(pid)]
+
+    def check_rested(self, seconds: float) -> None:
+        """Raises Wrong if it has computed since it came to rest, while something else was timed for so many seconds."""
+        spent = self.cpu_seconds() - self.spent
+        if spent > STIRRED_SECONDS + STIRRED * seconds:
+            raise Wrong(
+                f"{self.who_computes()} of it computed for {spent * 1e3:.1f} ms while something else was timed for "
+                f"{seconds * 1e3:.1f}: let it wait for work, or end it"
+            )
+
+    def who_computes(self) -> str:
+        """A child or a thread, for people."""
+        children = descendants(self.pid)
+        return f"a child process ({', '.join(map(str, children))})" if children else "a thread"
+
+
+def added(*usages: Usage) -> Usage:
+    """The sums of what several have used."""
+    seconds, switches = zip(*usages, strict=True)
+    return sum(seconds), sum(switches)
+
+
+def listening(folder: Path) -> tuple[socket.socket, str]:
+    """A socket that waits for workers, and its address: a path in the folder where that can be one, else a port."""
+    address = str(folder / "workers")
+    if hasattr(socket, "AF_UNIX") and len(os.fsencode(address)) <= LONGEST_ADDRESS:
+        line = socket.socket(socket.AF_UNIX)
+        line.bind(address)
+    else:
+        line = socket.create_server(("127.0.0.1", 0))
+        address = str(line.getsockname()[1])
+    line.listen()
+    return line, address
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """That a process has spent, all its threads together; 0 where it is gone or the system does not tell.
+
+    The number of another process's CPU clock is that of clock_getcpuclockid(3) in the GNU C library for Linux.
+    """
+    if sys.platform != "linux":
+        return 0.0
+    try:
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError:
+        return 0.0
+
+
+def switches_of(pid: int) -> int:
+    """How often a process had to leave a core that it still wanted, by its main thread; 0 where /proc does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return int(status.partition("nonvoluntary_ctxt_switches:")[2].partition("\n")[0] or 0)
+
+
+def descendants(pid: int) -> list[int]:
+    """The numbers of the processes that a process has started, and these in turn; none where /proc does not tell."""
+    found: list[int] = []
+    for file in glob(f"/proc/{pid}/task/*/children"):
+        with suppress(OSError):
+            for child in map(int, Path(file).read_text().split()):
+                found += [child, *descendants(child)]
+    return found

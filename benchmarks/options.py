@@ -1,0 +1,226 @@
+"""The options of `pytest benchmarks`: what they mean, and what is refused at once. Torch is asked for a GPU only."""
+
+import argparse
+import ctypes
+import os
+import tempfile
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import implementations
+from benchmarks.runs import saved, statistics
+from benchmarks.show import table
+
+FULL_SECONDS = 180
+QUICK_SECONDS = 20
+QUICK_ROWS = 5_000
+TIMEOUT_SECONDS = 900
+LEAST_PYTEST_BENCHMARK = (5, 3)  # older ones fail with pytest 9 in every row
+RESERVED = ("torch_nn", "torch_nn_copy")  # the reference's names
+
+
+class Settings(NamedTuple):
+    """The options of a run, checked.
+
+    batch_sizes, rows: every combination is a timed problem; None stands for all rows.
+    pairs: None stands for as many as are needed.  budget: seconds for all timed pairs together.
+    timeout: seconds for a row, after which it has none.  spawn: whether workers are fresh processes, not forks.
+    processes: how many times the run is repeated in a fresh process.  part: which of them this one is, or None.
+    margin: the least ratio that counts, less 1.  columns: of the table; none stands for those that fit.
+    """
+
+    dataset: str
+    devices: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    rows: tuple[int | None, ...]
+    epochs: int
+    pairs: int | None
+    baseline: str
+    threads: int | None
+    budget: float
+    processes: int
+    part: int | None
+    margin: float
+    columns: tuple[str, ...]
+    timeout: float
+    spawn: bool
+
+
+def add(parser: pytest.Parser) -> None:
+    """Adds them to pytest's own."""
+    group = parser.getgroup("one trainer, many writings")
+    group.addoption("--dataset", default="auto", help="auto (mnist, else digits), mnist, digits or FILE.npz")
+    group.addoption("--device", default="auto", help="auto (all there are), cpu or cuda")
+    group.addoption("--batch-size", default="64", help="rows a step (64); several as 16,64,256: a row each")
+    group.addoption("--rows", help=f"rows an epoch (all; {QUICK_ROWS} with --quick); also several")
+    group.addoption("--epochs", default="1", help="epochs a run (1)")
+    group.addoption("--pairs", default="auto", help="timed pairs a row: even, at least 8, or auto")
+    group.addoption("--budget", help=f"seconds for all pairs together ({FULL_SECONDS}; {QUICK_SECONDS} with --quick)")
+    group.addoption("--processes", default="1", help="repeat in so many fresh processes and judge by these (1)")
+    group.addoption("--part", help=argparse.SUPPRESS)  # which of several processes this is
+    margin = f"{statistics.MARGIN * 100:g}"
+    group.addoption("--margin", default=margin, help=f"differences below so many percent are none ({margin})")
+    group.addoption("--baseline", default="torch_nn", help="torch_nn, parent, or the name of an implementation")
+    group.addoption("--torch-threads", help="threads for torch and NumPy (their own choice)")
+    columns = ", ".join(table.CHOICES).replace("%", "%%")
+    group.addoption("--columns", help=f"of the table, some of: {columns} (what fits)")
+    group.addoption("--quick", action="store_true", help="a first look: fewer rows and pairs, wider intervals")
+    group.addoption("--spawn", action="store_true", help="a new interpreter for each worker, not a fork of one")
+    with suppress(ValueError):  # pytest-timeout has the same option with the same meaning: seconds for one test, a row
+        limit = f"seconds for a row, after which it is given up ({TIMEOUT_SECONDS})"
+        group.addoption("--timeout", default=None, help=limit)
+
+
+def check_pytest_benchmark(version: str) -> None:
+    """Raises pytest.UsageError if this version does not fit; pip may have kept an old one beside a new pytest."""
+    if tuple(map(int, version.split(".")[:2])) < LEAST_PYTEST_BENCHMARK:
+        least = ".".join(map(str, LEAST_PYTEST_BENCHMARK))
+        raise pytest.UsageError(
+            f"pytest-benchmark {version}: expected {least} or newer; python -m pip install 'pytest-benchmark>={least}'"
+        )
+
+
+def checked_settings(option: Any) -> Settings:
+    """The Settings of the command line. Raises pytest.UsageError, one line."""
+
+    def integer(name: str, least: int = 1) -> Any:
+        value = getattr(option, name)
+        return None if value is None else checked_integer(f"--{name.replace('_', '-')}", value, least)
+
+    def integers(name: str) -> Any:
+        value = getattr(option, name)
+        return None if value is None else checked_integers(f"--{name.replace('_', '-')}", value)
+
+    for name in RESERVED:
+        if name in implementations.names():
+            raise pytest.UsageError(f"implementations/{name}.py: this name is the reference's; choose another")
+    count = integer("processes")
+    part = integer("part", least=0)
+    least = statistics.FEWEST_PAIRS if count == 1 else 2
+    pairs = None if option.pairs == "auto" else integer("pairs", least)
+    if pairs and pairs % 2:
+        raise pytest.UsageError(f"--pairs {pairs}: expected an even number, so that each side goes first equally often")
+    baselines = ["torch_nn", "parent", *implementations.names()]
+    if option.baseline not in baselines:
+        raise pytest.UsageError(f"--baseline {option.baseline}: expected one of {', '.join(baselines)}")
+    devices = checked_devices(option.device)
+    runs_on = implementations.devices(option.baseline) if option.baseline in baselines[2:] else devices
+    if not set(devices) & set(runs_on):
+        raise pytest.UsageError(f"--baseline {option.baseline}: it runs on {', '.join(runs_on)} only, the rows do not")
+    return Settings(
+        dataset=option.dataset,
+        devices=devices,
+        batch_sizes=integers("batch_size"),
+        rows=integers("rows") or (QUICK_ROWS if option.quick else None,),
+        epochs=integer("epochs"),
+        pairs=pairs,
+        baseline=option.baseline,
+        threads=integer("torch_threads"),
+        budget=(integer("budget") or (QUICK_SECONDS if option.quick else FULL_SECONDS)) / count,
+        processes=count,
+        part=part,
+        margin=checked_margin(option.margin),
+        columns=checked_columns(option.columns),
+        timeout=checked_timeout(option.timeout),
+        spawn=option.spawn,
+    )
+
+
+def checked_columns(value: str | None) -> tuple[str, ...]:
+    """The columns that an option names. Raises pytest.UsageError."""
+    try:
+        return table.columns(value)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def checked_margin(value: str) -> float:
+    """The margin of an option in percent, as a fraction. Raises pytest.UsageError."""
+    try:
+        margin = float(value) / 100
+    except ValueError:
+        margin = 0
+    if not 0.0001 <= margin <= 1:
+        raise pytest.UsageError(f"--margin {value}: expected a number of percent, 0.01 to 100")
+    return margin
+
+
+def checked_integer(name: str, value: str, least: int) -> int:
+    """The value of an option as a number. Raises pytest.UsageError."""
+    if not value.isascii() or not value.isdigit() or not least <= int(value) < 2**31:
+        raise pytest.UsageError(f"{name} {value}: expected a whole number of at least {least}")
+    return int(value)
+
+
+def checked_integers(name: str, value: str) -> tuple[int, ...]:
+    """The values of an option that takes several, with commas between them. Raises pytest.UsageError."""
+    numbers = tuple(checked_integer(name, part, least=1) for part in value.split(","))
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise pytest.UsageError(f"{name} {value}: {number} is there twice; name each number once")
+    return numbers
+
+
+def checked_devices(device: str) -> tuple[str, ...]:
+    """The device types to run on. Raises pytest.UsageError."""
+    if device == "cpu":
+        return ("cpu",)
+    if device not in ("auto", "cuda"):
+        raise pytest.UsageError(f"--device {device}: expected auto, cpu or cuda")
+    if torch_sees_cuda():
+        return ("cpu", "cuda") if device == "auto" else ("cuda",)
+    if device == "cuda":
+        raise pytest.UsageError("--device cuda: torch sees no CUDA device here; use --device cpu")
+    return ("cpu",)
+
+
+def torch_sees_cuda() -> bool:
+    """Whether torch can use a GPU. Where there is no driver it cannot, and need not be imported to be asked."""
+    if not any(map(loads, ("libcuda.so.1", "nvcuda.dll", "libamdhip64.so"))):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def loads(library: str) -> bool:
+    """Whether the system has such a shared library."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def checked_timeout(value: str | float | None) -> float:
+    """The seconds for a row. pytest-timeout gives them as a number. Raises pytest.UsageError."""
+    try:
+        seconds = TIMEOUT_SECONDS if value is None else float(value)
+    except ValueError:
+        seconds = 0
+    if not 1 <= seconds < 2**31:
+        raise pytest.UsageError(f"--timeout {value}: expected a number of seconds, at least 1")
+    return seconds
+
+
+def default_path() -> Path:
+    """Where a run is saved if nobody says otherwise."""
+    return saved.RESULTS / f"run-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.json"
+
+
+def check_writable(path: Path) -> None:
+    """Raises pytest.UsageError where a run could not be saved, before it is measured."""
+    if path.is_dir():
+        raise pytest.UsageError(f"cannot save to {path}: it is a folder; name a file with --benchmark-json FILE")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise pytest.UsageError(
+            f"cannot save to {path.parent}: {error.strerror}; choose another place with --benchmark-json FILE"
+        ) from None

@@ -1,0 +1,198 @@
+"""A run of the benchmark, as pytest goes through its rows: what is measured, saved and shown."""
+
+import signal
+from contextlib import nullcontext
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import implementations
+from benchmarks import options
+from benchmarks.measure import processes
+from benchmarks.measure.refusals import Refusal
+from benchmarks.runs import saved
+from benchmarks.runs.row import Row, clean
+from benchmarks.runs.saved import Conditions, Run
+from benchmarks.show import table
+
+
+class Session:
+    """What pytest's configuration carries through a run. suite: where rows are measured, once there are any."""
+
+    def __init__(self, config: Any) -> None:
+        """Checks the options and prepares for the end. Raises pytest.UsageError."""
+        self.config, self.settings, self.suite = config, options.checked_settings(config.option), None
+        self.untimed: list[tuple[str, str]] = []
+        self.merged: Run | None = None  # of several processes
+        config.option.benchmark_quiet = True  # one table, ours
+        self.times = config.option.benchmark_only and not config.option.collectonly
+        if self.times and config.option.benchmark_json is None:
+            config.option.benchmark_json = options.default_path()
+        if config.option.benchmark_json:
+            config.option.benchmark_json = Path(config.option.benchmark_json).absolute()  # whoever changes the folder
+            options.check_writable(config.option.benchmark_json)
+        if self.times:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with table and file
+
+    # --- before -------------------------------------------------------------------------------------------------
+
+    def begin(self, items: list[Any], left_out: list[Any]) -> None:
+        """Loads the data and solves the problem once there are rows to run, so that a bad option ends the run here."""
+        rows = [item.callspec.params for item in items if is_row(item)]
+        if not items and any(map(is_row, left_out)):
+            self.say_devices()
+        if rows and not self.config.option.collectonly and not self.is_split():
+            self.suite = self.made_suite(rows)
+
+    def made_suite(self, rows: list[dict[str, Any]]) -> Any:
+        """The Suite of this run; says which data it took, and what will not run. Raises pytest.UsageError."""
+        from benchmarks.measure.suite import Suite
+        from reference import datasets, equivalence
+
+        try:
+            data = datasets.load(self.settings.dataset)
+            self.line(table.wrapped(f"dataset {data.name}: {data.origin}"))
+            self.say_devices()
+            sizes = dict.fromkeys((row["rows"], row["batch_size"]) for row in rows)
+            return Suite(self.settings, data, sizes, len(rows), self.say)
+        except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def say_devices(self) -> None:
+        """One line: which GPU it is, or what is not run without one, unless only the CPU was asked for."""
+        if "cuda" in self.settings.devices:
+            self.line(table.wrapped(gpu_in_words()))
+        elif self.config.option.device == "auto":
+            only = ", ".join(name for name in implementations.names() if implementations.devices(name) == ("cuda",))
+            self.line(f"device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them {only}")
+
+    def line(self, text: str) -> None:
+        """Writes a line for who reads the run."""
+        self.config.get_terminal_writer().line(text)
+
+    def say(self, text: str) -> None:
+        """Writes a line for who waits in front of a terminal, past what pytest captures."""
+        plugin = self.config.pluginmanager.get_plugin
+        capture, terminal = plugin("capturemanager"), plugin("terminalreporter")
+        if terminal and terminal.isatty:
+            with capture.global_and_fixture_disabled() if capture else nullcontext():
+                self.line(f"\n{text}")
+
+    # --- meanwhile ----------------------------------------------------------------------------------------------
+
+    def is_split(self) -> bool:
+        """Whether other processes do the work of this one."""
+        settings, option = self.settings, self.config.option
+        return settings.processes > 1 and settings.part is None and not (option.benchmark_disable or option.collectonly)
+
+    def run_processes(self) -> None:
+        """Has the rows run in as many processes, one after the other, and takes what came of it as one run."""
+        given, path = self.config.invocation_params, self.config.option.benchmark_json
+        try:
+            content = processes.merged(processes.contents(given.args, given.dir, self.settings.processes))
+        except processes.Ended as ended:
+            pytest.exit(f"a process ended with status {ended}; its last lines say why", returncode=ended.args[0] or 1)
+        except processes.Unlike as unlike:
+            pytest.exit(str(unlike), returncode=1)
+        self.merged = saved.run_of(content)
+        if path:
+            saved.write(path, content | saved.beside_the_rows(self.merged))
+
+    def collect(self, item: Any, call: Any, report: Any) -> None:
+        """Keeps the row of a test that has ended, or why it has no time; saves what there is."""
+        if report.skipped:
+            self.untimed.append((item.callspec.id, f"skipped: {clean(str(call.excinfo.value))}"))
+        elif report.failed:
+            raised = call.excinfo.value
+            reason = clean(str(raised)) or call.excinfo.typename
+            self.untimed.append((item.callspec.id, f"{getattr(raised, 'word', 'error')}: {reason}"))
+            if isinstance(raised, Refusal):
+                report.longrepr = reason
+        elif call.when == "call" and item.funcargs["benchmark"].extra_info:
+            self.save()
+
+    # --- at the end ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def run(self) -> Run:
+        """All that was measured, taken once at the end: what is saved is what is shown."""
+        return self.merged or self.run_so_far()
+
+    def run_so_far(self) -> Run:
+        """What has been measured until now. Raises RunError in one of several processes: its rows have few pairs."""
+        rows, checks, conditions = self.measured()
+        return Run(rows, tuple(self.untimed), checks, conditions, self.settings.margin)
+
+    def measured(self) -> tuple[tuple[Row, ...], tuple[Row, ...], Conditions]:
+        """Rows, A/A checks and conditions until now."""
+        if not self.suite:
+            return (), (), Conditions()
+        checks = tuple(check.row() for check in self.suite.aa_checks.values() if check.pairs)
+        return tuple(self.suite.rows), checks, self.suite.watch.conditions()
+
+    def beside_the_rows(self, at_the_end: bool = True) -> dict[str, Any]:
+        """What is saved beside them; one of several processes has no words."""
+        if self.settings.part is None:
+            return saved.beside_the_rows(self.run if at_the_end else self.run_so_far())
+        _, checks, conditions = self.measured()
+        return {
+            "untimed": self.untimed,
+            "null_lanes": [check.to_dict() for check in checks],
+            "conditions": asdict(conditions),
+            "margin": self.settings.margin,
+        }
+
+    def save(self) -> None:
+        """Saves what there is as pytest-benchmark will do at the end: whatever happens meanwhile, it is safe."""
+        config, benchmarks = self.config, self.config._benchmarksession
+        if not config.option.benchmark_json:
+            return
+        content = config.hook.pytest_benchmark_generate_json(
+            config=config, benchmarks=benchmarks.benchmarks, include_data=True, **self.machine_and_commit
+        )
+        saved.write(config.option.benchmark_json, content | self.beside_the_rows(at_the_end=False))
+
+    @cached_property
+    def machine_and_commit(self) -> dict[str, Any]:
+        """What pytest-benchmark says of these."""
+        commit = self.config.hook.pytest_benchmark_generate_commit_info(config=self.config)
+        self.config.hook.pytest_benchmark_update_commit_info(config=self.config, commit_info=commit)
+        return {"machine_info": self.config._benchmarksession.get_machine_info(), "commit_info": commit}
+
+    def end(self) -> None:
+        """Saves one of several processes that has no row with a time: pytest-benchmark saves nothing of it."""
+        if self.settings.part is not None and not (self.suite and self.suite.rows):
+            saved.write(self.config.option.benchmark_json, {"benchmarks": []} | self.beside_the_rows())
+
+    def show(self, terminal: Any) -> None:
+        """The table, and where it is saved."""
+        if self.settings.part is not None or not (self.untimed or self.measured()[0] or self.merged):
+            return
+        run = self.run
+        terminal.section("one trainer, many writings")
+        terminal.write_line(table.text(run, self.settings.columns))
+        if run.rows and self.config.option.benchmark_json:
+            terminal.write_line(f"\nsaved: {self.config.option.benchmark_json}")
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if self.suite:
+            self.suite.__exit__()
+
+
+def is_row(item: Any) -> bool:
+    """Whether it is a row of the benchmark."""
+    return "suite" in getattr(item, "fixturenames", ())
+
+
+def gpu_in_words() -> str:
+    """Which GPU runs the rows, if there are others, and if it is less than a whole one."""
+    from torch import cuda
+
+    name, count = cuda.get_device_name(), cuda.device_count()
+    which = f", the first of {count}: CUDA_VISIBLE_DEVICES=1 takes the next" if count > 1 else ""
+    part = ", a part of a GPU (MIG): not to be compared with a whole one" if " MIG " in f"{name} " else ""
+    return f"device cuda: {name}{which}{part}"

@@ -1,0 +1,119 @@
+"""Workers: started, told what to do, watched, ended; by a path or a port, as forks or as fresh processes."""
+
+import os
+import time
+
+import pytest
+
+from benchmarks.measure import workers
+from benchmarks.measure.refusals import Wrong
+from benchmarks.measure.workers import Workers
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with Workers() as several:
+        yield several
+
+
+def gone(pid):
+    """Whether there is no such process any more."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_worker_answers_and_is_gone_when_stopped(forks):
+    worker = forks.start("torch_nn")
+    assert worker.do("hardware", "cpu", 1)["threads"] == 1
+    worker.rest()
+    assert worker.stop() < 0
+    assert gone(worker.pid)
+    assert worker not in forks.alive
+
+
+def test_each_is_a_process_of_its_own(forks):
+    one, other = forks.start("torch_nn"), forks.start("torch_nn")
+    assert len({one.pid, other.pid, os.getpid()}) == 3
+    one.do("hardware", "cpu", 1)
+    assert other.do("hardware", "cpu", 2)["threads"] == 2
+    one.stop()
+    assert other.do("hardware", "cpu", 2)["threads"] == 2
+    other.stop()
+
+
+def test_what_cannot_be_done_is_said_and_the_worker_goes_on(forks):
+    worker = forks.start("torch_nn")
+    with pytest.raises(Wrong, match="raised AttributeError: 'Work' object has no attribute 'dance'"):
+        worker.do("dance")
+    assert worker.do("hardware", "cpu", 1)
+    worker.stop()
+
+
+def test_who_does_not_answer_in_time_is_ended(forks):
+    said = []
+    worker = forks.start("torch_nn")
+    worker.give(0.05)
+    forks.say, before = said.append, forks.say
+    try:
+        worker.connection.send(("hardware", ("cpu", 1)))  # this answer is not asked for: the next one is it
+        worker.connection.recv()
+        with pytest.raises(Wrong, match=r"not done after 0\.05 s, the limit of --timeout; it was at: a long sleep"):
+            worker.wait_for_answer("a long sleep")
+    finally:
+        forks.say = before
+    assert gone(worker.pid)
+
+
+def test_waiting_is_said_now_and_then(forks, monkeypatch):
+    said = []
+    monkeypatch.setattr(workers, "SAY_AFTER", 0.02)
+    monkeypatch.setattr(forks, "say", said.append)
+    worker = forks.start("manual_inplace")
+    worker.give(0.1)
+    with pytest.raises(Wrong):
+        worker.wait_for_answer("its first call")
+    assert said
+    assert all(line.startswith("waiting for manual_inplace, its first call: 0 s") for line in said)
+
+
+def test_what_workers_use_is_counted_when_they_are_gone_too(forks):
+    before = forks.usage()
+    worker = forks.start("torch_nn")
+    worker.do("hardware", "cpu", 1)
+    meanwhile = forks.usage()
+    worker.stop()
+    after = forks.usage()
+    assert before[0] <= meanwhile[0] <= after[0]
+
+
+def test_a_path_too_long_for_a_socket_gives_a_port(tmp_path):
+    folder = tmp_path / ("a" * 120)
+    folder.mkdir()
+    line, address = workers.listening(folder)
+    line.close()
+    assert address.isdigit()
+
+
+def test_a_stranger_is_not_taken_for_a_worker(monkeypatch):
+    """Somebody who connects without the token is let go; the worker behind is found."""
+    with Workers(fresh=True) as several:
+        stranger = workers.socket.socket(workers.socket.AF_UNIX)
+        stranger.connect(several.address)
+        stranger.close()
+        worker = several.start("torch_nn")
+        assert worker.do("hardware", "cpu", 1)["threads"] == 1
+        pid = worker.pid
+    assert gone(pid)
+
+
+def test_at_the_end_nobody_is_left():
+    started = time.monotonic()
+    with Workers() as several:
+        pids = [several.start("torch_nn").pid for _ in range(3)]
+    assert all(map(gone, pids))
+    assert several.server.poll() is not None
+    assert not several.folder.exists()
+    assert time.monotonic() - started < workers.START_SECONDS
