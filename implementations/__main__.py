@@ -19,7 +19,7 @@ class Refusal(Exception):
     """What was asked for cannot be done; the message is one line."""
 
 
-def listing():
+def listing() -> str:
     """All names as a tree, with parent and first line."""
     from tabulate import tabulate
 
@@ -31,7 +31,7 @@ def listing():
     return tabulate(lines, ("name", "parent", "what it does"), maxcolwidths=[None, None, 58], preserve_whitespace=True)
 
 
-def ancestry(name):
+def ancestry(name: str) -> list[str]:
     """The names from the root of the tree down to this one; a parent without a file is left out."""
     line = [name]
     while (parent := implementations.parent(line[0])) in implementations.names() and parent not in line:
@@ -39,13 +39,9 @@ def ancestry(name):
     return line
 
 
-def difference(name, colour):
+def difference(name: str, colour: bool) -> list[str]:
     """What changed from the parent's file to this one's, as lines: code, then C or CUDA, then prose. Raises Refusal."""
-    parent = implementations.parent(name)
-    if parent is None:
-        raise Refusal(f"{name} has no parent to differ from; its docstring has no line: Compare with `NAME`: ...")
-    if parent not in implementations.names():
-        raise Refusal(f"{name} names {parent} as its parent, and there is no such file")
+    parent = parent_with_file(name)
     (prose_before, before), (prose, after) = map(prose_and_code, (parent, name))
     lines = [
         *hunks(before, after, f"{parent}.py", f"{name}.py"),
@@ -55,7 +51,17 @@ def difference(name, colour):
     return [painted(line) for line in lines] if colour else lines
 
 
-def c_difference(parent, name):
+def parent_with_file(name: str) -> str:
+    """The parent's name. Raises Refusal where there is none, or no file of that name."""
+    parent = implementations.parent(name)
+    if parent is None:
+        raise Refusal(f"{name} has no parent to differ from; its docstring has no line: Compare with `NAME`: ...")
+    if parent not in implementations.names():
+        raise Refusal(f"{name} names {parent} as its parent, and there is no such file")
+    return parent
+
+
+def c_difference(parent: str, name: str) -> list[str]:
     """The same of the C or CUDA files beside the two; one line if only the second has one."""
     before, after = map(implementations.c_source, (parent, name))
     if before and after:
@@ -63,37 +69,37 @@ def c_difference(parent, name):
     return [f"+++ {c_file(name)}: new, {implementations.c_lines_of_code(after)} lines of code"] if after else []
 
 
-def c_file(name):
+def c_file(name: str) -> str:
     """The name of the C or CUDA file beside an implementation that has one."""
     return next(file for file in (f"{name}.c", f"{name}.cu") if (implementations.FOLDER / file).exists())
 
 
-def prose_and_code(name):
+def prose_and_code(name: str) -> tuple[str, str]:
     """The docstring of the file, and what is below it: two texts."""
     text = implementations.source(name)
     prose = (re.match(r'""".*?"""\n+', text, re.DOTALL) or [""])[0]
     return prose.rstrip(), text.removeprefix(prose)
 
 
-def hunks(before, after, name_before, name_after):
+def hunks(before: str, after: str, name_before: str, name_after: str) -> list[str]:
     """The unified diff of two texts as lines. It has no line numbers: those of code would count from its docstring."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name_before, name_after, lineterm="")
     return ["@@" if line.startswith("@@") else line for line in lines]
 
 
-def printed_difference(name):
+def printed_difference(name: str) -> str:
     """The difference as text, in colour on a terminal that wants it. Raises Refusal."""
     return "\n".join(difference(name, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
 
 
-def painted(line):
+def painted(line: str) -> str:
     """A line of a diff with the terminal's colour for what it is."""
     codes = {"---": 1, "+++": 1, "@@": 36, "-": 31, "+": 32}
-    code = next((code for start, code in codes.items() if line.startswith(start)), 0)
+    code = next((code for sign, code in codes.items() if line.startswith(sign)), 0)
     return f"\033[{code}m{line}\033[0m"
 
 
-def watch(name, dataset, device, epochs):
+def watch(name: str, dataset: str, device: str, epochs: int) -> None:
     """Trains epoch by epoch and prints loss and accuracy on the way. Raises Refusal."""
     import torch
     from tqdm import tqdm
@@ -131,7 +137,7 @@ def watch(name, dataset, device, epochs):
         tqdm.write(f"validation, after epoch {epoch}: {scores(*valid, weight, bias)}, trained in {seconds:.3f} s")
 
 
-def check_name(name):
+def check_name(name: str) -> None:
     """Raises Refusal unless there is such an implementation."""
     if name.startswith("mistakes."):
         raise Refusal(
@@ -141,7 +147,7 @@ def check_name(name):
         raise Refusal(f"no implementation {name!r}; there are {', '.join(implementations.names())}")
 
 
-def check(name, device):
+def check(name: str, device: str) -> None:
     """Raises Refusal unless the implementation can run here on that device."""
     if device not in implementations.devices(name):
         runs_on = implementations.devices(name)
@@ -152,14 +158,14 @@ def check(name, device):
         raise Refusal(f"{name} needs the program {', '.join(programs)}: install it with your system's packages")
 
 
-def count(text):
+def count(text: str) -> int:
     """The whole number of at least 1 that the text holds. Raises argparse.ArgumentTypeError."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
     return int(text)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m implementations", description="List, train and compare.")
     parser.add_argument("name", nargs="?", metavar="NAME", help="an implementation; without it, all are listed")
     parser.add_argument("--epochs", type=count, default=2, help="passes over all rows (2)")
@@ -182,6 +188,8 @@ def main():
         watch(name, arguments.dataset, arguments.device, arguments.epochs)
     except Refusal as refusal:
         sys.exit(f"error: {refusal}")
+    except NotImplementedError as lacking:  # what only the machine could tell
+        sys.exit(f"error: {name} cannot run here: {lacking}")
 
 
 if __name__ == "__main__":

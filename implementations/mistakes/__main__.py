@@ -5,15 +5,19 @@ python -m implementations.mistakes zero_grad_forgotten   loss and accuracy of bo
 """
 
 import argparse
-import ast
 import sys
+from typing import TYPE_CHECKING
 
 import implementations
 from implementations import mistakes
-from implementations.__main__ import Refusal, count, printed_difference
+from implementations.__main__ import Refusal, count, parent_with_file, printed_difference
+
+if TYPE_CHECKING:
+    from reference.datasets import Dataset
+    from reference.problem import Problem
 
 
-def listing():
+def listing() -> str:
     """All names with what they teach."""
     from tabulate import tabulate
 
@@ -21,7 +25,7 @@ def listing():
     return tabulate(lines, ("name", "the mistake"), maxcolwidths=[None, 84])
 
 
-def show(name, dataset, epochs):
+def show(name: str, dataset: str, epochs: int) -> None:
     """Prints what the file says, trains it and its sibling, and prints what the checker says. Raises Refusal."""
     from tabulate import tabulate
 
@@ -33,9 +37,9 @@ def show(name, dataset, epochs):
         cases = equivalence.cases(data.x_train, data.y_train, datasets.CLASSES)
     except (datasets.DatasetError, equivalence.Unjudgeable) as error:
         raise Refusal(error) from None
-    print(ast.get_docstring(ast.parse(implementations.source(name))) + "\n")
+    sibling = parent_with_file(name)
+    print(implementations.docstring(name) + "\n")
     problem = Problem(data.x_train, data.y_train, *initial_parameters(data.x_train.shape[1], datasets.CLASSES))
-    sibling = implementations.parent(name)
     lines = [(0, *[str(naive.scores(data.x_valid, data.y_valid, problem.weight, problem.bias))] * 2)]
     for epoch in range(1, epochs + 1):
         both = [outcome(each, problem._replace(epochs=epoch), data) for each in (sibling, name)]
@@ -43,17 +47,17 @@ def show(name, dataset, epochs):
     print(f"{data.name}: {data.origin}; on {len(data.x_valid)} validation rows\n")
     print(tabulate(lines, ("epochs", sibling, name), disable_numparse=True) + "\n")
     findings = list(equivalence.findings(implementations.load(name), cases))
-    complaints = [finding for finding in findings if finding.complaint]
+    complaints = [(finding.case, finding.complaint) for finding in findings if finding.complaint]
     print(f"the checker: {len(complaints)} of {len(findings)} problems notice it")
     told = set()
-    for finding in complaints:
-        reason = finding.complaint.rpartition(": ")[2]
+    for case, complaint in complaints:
+        reason = complaint.rpartition(": ")[2]
         if reason not in told:
-            print(f"* {finding.case}: {finding.complaint}")
+            print(f"* {case}: {complaint}")
         told.add(reason)
 
 
-def outcome(name, problem, data):
+def outcome(name: str, problem: "Problem", data: "Dataset") -> str:
     """The scores after training, or what was raised, as text."""
     from reference import equivalence, naive
 
@@ -65,7 +69,7 @@ def outcome(name, problem, data):
     return str(naive.scores(data.x_valid, data.y_valid, *result))
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m implementations.mistakes", description="Wrong trainers, explained."
     )
