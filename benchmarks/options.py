@@ -3,6 +3,7 @@
 import argparse
 import ctypes
 import os
+import re
 import tempfile
 from contextlib import suppress
 from datetime import datetime
@@ -98,6 +99,9 @@ def checked_settings(option: Any) -> Settings:
     for name in RESERVED:
         if name in implementations.names():
             raise pytest.UsageError(f"implementations/{name}.py: this name is the reference's; choose another")
+    for name in implementations.names():
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+            raise pytest.UsageError(f"implementations/{name}.py: expected a name of letters, digits and _; rename it")
     count = integer("processes")
     part = integer("part", least=0)
     least = statistics.FEWEST_PAIRS if count == 1 else 2

@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent
 
 def names() -> list[str]:
     """The names of all implementations, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+    return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith(("_", ".")))
 
 
 def runnable(device: str) -> list[str]:

@@ -240,7 +240,8 @@ class Trainer(NamedTuple):
     @property
     def gives_up(self) -> tuple[str, ...]:
         """The names of the cases in which it is expected to fail."""
-        return getattr(self.implementation, "EXPECTED_TO_FAIL", ())
+        declared = getattr(self.implementation, "EXPECTED_TO_FAIL", ())
+        return tuple(declared) if isinstance(declared, tuple | list) else ()
 
     def answers(self, problem: Problem, previous: Problem | None = None, seed: int | None = None) -> list[Answer]:
         """The Answers to a problem, and before it to what it is to solve first, if anything; none after a complaint.

@@ -21,8 +21,8 @@ class AACheck:
         self.contest, self.random = contest, random
         self.copy = blamed(contest.admitted, "the A/A check")(COPY)
         most = (contest.suite.settings.pairs or MOST_PAIRS) / contest.suite.row_count
-        seconds_of_a_pair = blamed(contest.seconds_of_a_pair, "the A/A check")
-        affordable = seconds / seconds_of_a_pair(self.copy, contest.baseline(REFERENCE))
+        self.baseline = contest.baseline(REFERENCE)
+        affordable = seconds / blamed(contest.seconds_of_a_pair, "the A/A check")(self.copy, self.baseline)
         self.pairs_each = max(int(min(affordable, most)) // 2 * 2, 2)
         self.pairs: list[Pair] = []
 
@@ -31,7 +31,9 @@ class AACheck:
         self.contest.suite.watch.look()
         least = 0 if self.pairs else statistics.FEWEST_PAIRS
         order = race.balanced_order(max(self.pairs_each, least), self.random)
-        baseline = self.contest.baseline(REFERENCE)
+        self.baseline = baseline = self.contest.baseline(REFERENCE)
+        if self.copy.worker.status is not None:  # it was ended, by whatever: another takes its place
+            self.copy = blamed(self.contest.admitted, "the A/A check")(COPY)
         self.copy.worker.give(self.contest.suite.settings.timeout)
         for entrant in (self.copy, baseline):
             blamed(entrant.worker.do, "the A/A check")("begin")
@@ -45,4 +47,4 @@ class AACheck:
 
     def row(self) -> Row:
         """What it has found so far: a row as any other."""
-        return self.contest.row(self.copy, self.contest.baseline(REFERENCE), self.pairs, first_look=0)
+        return self.contest.row(self.copy, self.baseline, self.pairs, first_look=0)

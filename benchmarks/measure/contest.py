@@ -121,6 +121,7 @@ class Contest:
         """suite: the Suite that it belongs to.  case: the timed problem with its answer."""
         self.suite, self.case, self.device = suite, case, device
         self.baselines: dict[str, Entrant] = {}
+        self.refused: dict[str, NotComparable] = {}  # baselines that are not tried again
 
     def close(self) -> None:
         """Ends its workers."""
@@ -139,6 +140,7 @@ class Contest:
         try:
             if benchmark.disabled:
                 return None
+            own.rest()  # or it would slow what is measured beside the rows
             baseline = self.baseline(self.suite.baseline_of(name))
             benchmark.group = self.group()  # before the race, which notes it
             self.suite.aa_check(self.device).go_on()
@@ -156,13 +158,16 @@ class Contest:
 
     def baseline(self, name: str) -> Entrant:
         """The Entrant that rows are put beside; the reference's stays, of the others the last. Raises NotComparable."""
+        if name in self.refused:
+            raise self.refused[name]
         if name not in self.baselines or self.baselines[name].worker.status is not None:
             for other in [other for other in self.baselines if other == name or REFERENCE not in (other, name)]:
                 self.baselines.pop(other).worker.stop()
             try:
                 self.baselines[name] = self.admitted(name)
             except Refusal as refused:
-                raise NotComparable(f"its baseline {name} has no time: {refused}") from None
+                self.refused[name] = NotComparable(f"its baseline {name} has no time: {refused}")
+                raise self.refused[name] from None
         self.baselines[name].worker.give(self.suite.settings.timeout)
         return self.baselines[name]
 
@@ -241,8 +246,9 @@ class Contest:
         """How long a pair takes with all that is around it; a warm-up, too, as nobody sees its times."""
         own.worker.do("begin")
         blamed(baseline.worker.do)("begin")
+        weight, bias = random_parameters(*self.shape, seed=0)
         begun = perf_counter()
-        race.pair(own, Blamed(baseline), next(self.starts(self.suite.random("warm-up"), 1)), True)
+        race.pair(own, Blamed(baseline), (weight.numpy(), bias.numpy()), True)
         return perf_counter() - begun
 
     def lacks(self, name: str) -> str:
@@ -265,14 +271,14 @@ class Contest:
             worker.give(self.suite.settings.timeout)
             hardware = worker.do("hardware", self.device, self.suite.settings.threads, what="its start")
             first = worker.do("first_call", name, self.device, self.timed_problem, what="its first call")
-            if first.lacks:
+            if first.lacks is not None:
                 raise Lacking(first.lacks)
             entrant = Entrant(name, worker, hardware, first.seconds)
             entrant.error = self.checked(first.answer, self.case)
             if complaint := self.suite.complaint(entrant, self.device):
                 raise Wrong(complaint)
             return entrant
-        except Refusal:
+        except BaseException:
             worker.stop()
             raise
 

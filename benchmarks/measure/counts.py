@@ -1,6 +1,6 @@
 """What a step of training consists of: torch operations, bytes allocated, calls made by Python.
 
-Counted in a pass of its own, after all rows have been timed: a profiler slows what it watches, and on a GPU also what
+Counted in a pass of its own, when its row has been timed: a profiler slows what it watches, and on a GPU also what
 comes later, as it stays attached. Training on few batches is subtracted from training on more, so that what is done
 once, before the loop and after it, does not count. Nor does what other processes do.
 """

@@ -9,17 +9,23 @@ is multiprocessing.connection's, pickled tuples over a local socket, and does no
 With `serve` it trains nothing: it imports torch once and then forks workers, which are ready at once.
 """
 
+import ctypes
 import importlib
 import os
+import shutil
 import signal
 import socket
 import sys
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from benchmarks.measure.work import Work
 from reference import equivalence
 
 MOST_WRITTEN = 2**30  # bytes in one file: a trainer that prints without end must not fill the disk
+# Options of prctl(2): processes whose parent has ended are given to this one, and seen; to end with the parent.
+SUBREAPER, END_WITH_PARENT = 36, 1
 
 
 def connected(address: str, token: str) -> Connection:
@@ -30,7 +36,7 @@ def connected(address: str, token: str) -> Connection:
     else:
         line = socket.create_connection(("127.0.0.1", int(address)))
     connection = Connection(line.detach())
-    connection.send((token, os.getpid()))
+    connection.send_bytes(f"{token} {os.getpid()}".encode())
     return connection
 
 
@@ -72,16 +78,16 @@ def serve(connection: Connection, address: str, token: str) -> None:
         else:
             alive.discard(argument)
             connection.send(os.waitpid(argument, 0)[1])
-    for pid in alive:  # nobody is left to stop them
+    for pid in alive:  # nobody is left to stop them, and to clean up
         os.killpg(pid, signal.SIGKILL)
+    if not address.isdigit():
+        shutil.rmtree(Path(address).parent, ignore_errors=True)
 
 
 def begin_session(log: str) -> None:
     """Leaves the starter's session, so that a signal to it is none to this process; output goes to the log."""
-    import resource  # where there is a fork, there is this
-
     os.setsid()
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
+    restrict(SUBREAPER, 1)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -91,12 +97,24 @@ def begin_session(log: str) -> None:
     os.close(output)
 
 
+def restrict(option: int, value: int) -> None:
+    """Limits what this process may write to one file, and sets an option of prctl(2), where the system has these."""
+    with suppress(ImportError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
 def main() -> None:
     address, token, *role = sys.argv[1:]
     connection = connected(address, token)
     if role == ["serve"]:
         serve(connection, address, token)
     else:
+        restrict(END_WITH_PARENT, signal.SIGKILL)
+        restrict(SUBREAPER, 1)
         work(connection)
         os._exit(0)  # what a trainer left behind is nobody's business any more
 

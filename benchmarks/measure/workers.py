@@ -22,7 +22,8 @@ from benchmarks.measure.refusals import Wrong
 ROOT = Path(__file__).parents[2]
 Usage = tuple[float, int]  # CPU seconds, and how often a core had to be left that was still wanted
 START_SECONDS = 120  # for a process to start and to import torch
-SAY_AFTER = 10  # seconds of waiting, each time
+HELLO_SECONDS = 5  # to say who it is
+LOOK_AFTER, SAY_AFTER = 1, 10  # seconds of waiting, each time
 LAST_LINE = 200  # characters
 LONGEST_ADDRESS = 103  # bytes of a socket's path, the least that a system allows (macOS)
 STIRRED_SECONDS, STIRRED = 0.002, 0.05  # what a side may compute while it should rest: so long, and of the other's time
@@ -42,10 +43,10 @@ class Workers:
     def __init__(self, fresh: bool = False, say: Callable[[str], None] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="one-trainer-"))
         self.token = secrets.token_hex(16)
-        self.fresh = fresh or not hasattr(os, "fork")
         self.say = say or (lambda line: None)
         self.socket, self.address = listening(self.folder)
-        self.server = None if self.fresh else self.launched("serve", start_new_session=True)
+        forks = hasattr(os, "fork") and not fresh
+        self.server = self.launched("serve", start_new_session=True) if forks else None
         self.orders: Connection | None = None  # the connection to that process, which is still starting
         self.alive: list[Worker] = []
         self.ended: Usage = (0.0, 0)  # what those have used that are no more
@@ -55,7 +56,8 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         for worker in [*self.alive]:
-            worker.stop()
+            with suppress(Exception):  # one after the other, whatever has become of them
+                worker.stop()
         if self.server:
             self.server.kill()
             self.server.wait()
@@ -66,19 +68,19 @@ class Workers:
         """A Worker for the implementation of this name; nothing of it has run yet."""
         log = self.folder / f"{len(list(self.folder.glob('*.log')))}.log"
         log.touch()
-        if self.fresh:
+        if self.server is None:
             with log.open("ab") as output:
                 process = self.launched(stdout=output, stderr=output, start_new_session=True)
-            connection, pid = self.accepted()
-            worker = Worker(self, name, pid, connection, log, process.wait)
+            connection = self.accepted(process.pid)
+            worker = Worker(self, name, process.pid, connection, log, process.wait)
         else:
             if self.orders is None:
-                self.orders, _ = self.accepted()
+                self.orders = self.accepted(self.server.pid)
             orders = self.orders
             orders.send(("fork", str(log)))
             forked = orders.recv()
-            connection, pid = self.accepted()
-            worker = Worker(self, name, pid, connection, log, lambda: self.exit_status(orders, forked))
+            connection = self.accepted(forked)
+            worker = Worker(self, name, forked, connection, log, lambda: self.exit_status(orders, forked))
         self.alive.append(worker)
         return worker
 
@@ -87,24 +89,29 @@ class Workers:
         command = [sys.executable, "-m", "benchmarks.measure.worker", self.address, self.token, *role]
         return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, **options)
 
-    def accepted(self) -> tuple[Connection, int]:
-        """The connection and the process number of the next process that knows the token."""
+    def accepted(self, expected: int) -> Connection:
+        """The connection of the process with this number, which knows the token. Raises Wrong if it does not come."""
         end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
-            self.socket.settimeout(end - time.monotonic())
-            line, _ = self.socket.accept()
-            line.setblocking(True)
-            connection = Connection(line.detach())
-            with suppress(EOFError, OSError, ValueError):
-                token, pid = connection.recv()
-                if secrets.compare_digest(token, self.token):
-                    return connection, pid
-        raise TimeoutError(f"no worker came within {START_SECONDS} s")
+        with suppress(TimeoutError):
+            while time.monotonic() < end:
+                self.socket.settimeout(end - time.monotonic())
+                line, _ = self.socket.accept()
+                line.setblocking(True)
+                connection = Connection(line.detach())
+                with suppress(EOFError, OSError):
+                    known = connection.poll(HELLO_SECONDS) and connection.recv_bytes(1000)
+                    if known and secrets.compare_digest(known, f"{self.token} {expected}".encode()):
+                        return connection
+                connection.close()
+        raise Wrong(f"its process has not started within {START_SECONDS} s")
 
     def exit_status(self, orders: Connection, pid: int) -> int:
         """How a forked process ended, as of `os.waitpid`, made an exit status: negative for a signal."""
-        orders.send(("status", pid))
-        return os.waitstatus_to_exitcode(orders.recv())
+        try:
+            orders.send(("status", pid))
+            return os.waitstatus_to_exitcode(orders.recv())
+        except (EOFError, OSError):  # the server is no more, and with it all that it has forked
+            return -signal.SIGKILL
 
     def usage(self) -> Usage:
         """The CPU seconds of all workers so far, and how often they had to leave a core that they still wanted."""
@@ -138,24 +145,34 @@ class Worker:
             outcome, value = self.connection.recv()
         except (EOFError, OSError):
             raise Wrong(self.ending()) from None
+        except BaseException:  # its answer will come when nobody waits for it any more
+            self.stop()
+            raise
         if outcome == "raised":
             raise Wrong(f"raised {value}")
         return value
 
     def wait_for_answer(self, what: str) -> None:
         """Returns when there is an answer. Raises Wrong when its time is over."""
-        began = time.monotonic()
-        while not self.connection.poll(max(0, min(SAY_AFTER, self.deadline - time.monotonic()))):
-            if time.monotonic() >= self.deadline:
+        began = said = time.monotonic()
+        while not self.connection.poll(max(0, min(LOOK_AFTER, self.deadline - time.monotonic()))):
+            now = time.monotonic()
+            if now >= self.deadline:
                 self.stop()
                 raise Wrong(f"not done after {self.limit:g} s, the limit of --timeout; it was at: {what}")
-            self.workers.say(f"waiting for {self.name}, {what}: {time.monotonic() - began:.0f} s")
+            if stopwatch.state(f"/proc/{self.pid}/stat") == "Z":
+                raise EOFError  # it has ended, and a child of it keeps the connection open
+            if now - said >= SAY_AFTER:
+                said = now
+                self.workers.say(f"waiting for {self.name}, {what}: {now - began:.0f} s")
 
     def ending(self) -> str:
         """How a worker ended that is no more, in words: by a signal or with a status, and its last line."""
         status = self.stop()
-        how = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended its process, status {status}"
-        written = self.log.read_text(errors="replace").split("\n")
+        how = f"died of {signal_name(-status)}" if status < 0 else f"ended its process, status {status}"
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - LAST_LINE * 100))
+            written = file.read().decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(written) if line.strip()), "")
         return how + (f"; the last that it wrote: {last[-LAST_LINE:]}" if last else "")
 
@@ -215,6 +232,14 @@ def added(*usages: Usage) -> Usage:
     """The sums of what several have used."""
     seconds, switches = zip(*usages, strict=True)
     return sum(seconds), sum(switches)
+
+
+def signal_name(number: int) -> str:
+    """Of a signal, or its number where it has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def listening(folder: Path) -> tuple[socket.socket, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.runs import statistics
 from benchmarks.runs.row import LARGEST, Row, RowError, is_a
 
-COPY = "torch_nn_copy"  # of an A/A check: the reference, loaded once more as a module of its own
+COPY = "torch_nn_copy"  # of an A/A check: the reference in another process
 RESULTS = Path(__file__).parents[2] / "results"
 
 
