@@ -112,6 +112,9 @@ LEFT_BEHIND = {
     "spins_in_a_child": leaving(
         "subprocess.Popen([sys.executable, '-c', 'while True: pass'])", "import subprocess\nimport sys"
     ),
+    "spins_in_an_orphan": leaving(
+        "os.system(f\"setsid '{sys.executable}' -c 'while True: pass' &\")", "import os\nimport sys"
+    ),
     "traces_memory": leaving("tracemalloc.start()", "import tracemalloc"),
     "watches_modules": leaving(
         "torch.nn.modules.module.register_module_forward_hook(lambda *_: [None for _ in range(10**6)] and None)"
@@ -139,6 +142,12 @@ if importlib.util.find_spec("jax"):  # its import draws a random number
 LATER = "    calls.append(1)\n    if len(calls) > 25:\n        "
 CRASHES = {
     "exits_at_once": RIGHT.replace(TRAIN, "import os\n\n\n" + TRAIN + "    os._exit(0)\n"),
+    "exits_and_leaves_a_child": RIGHT.replace(
+        TRAIN,
+        "import os\nimport subprocess\n\n\n"
+        + TRAIN
+        + "    subprocess.Popen(['sleep', '600'], close_fds=False)\n    os._exit(3)\n",
+    ),
     "exits_later": RIGHT.replace(TRAIN, "import os\n\ncalls = []\n\n\n" + TRAIN + LATER + "os._exit(0)\n"),
     "writes_where_it_may_not": RIGHT.replace(
         TRAIN, "import ctypes\n\n\n" + TRAIN + "    print('on my way')\n    ctypes.string_at(0)\n"
@@ -163,6 +172,8 @@ REASONS = {
     "spins_in_c": "wrong: a thread of it still computes 1 s after its run has ended",
     "spins_in_a_child": r"wrong: a child process \(\d+\) of it still computes 1 s after its run has ended",
     "sets_a_timer": "wrong: died of SIGALRM",
+    "spins_in_an_orphan": r"wrong: a child process \(\d+\) of it still computes 1 s after its run has ended",
+    "exits_and_leaves_a_child": "wrong: ended its process, status 3$",
     "exits_at_once": "wrong: ended its process, status 0$",
     "exits_later": "wrong: ended its process, status 0$",
     "writes_where_it_may_not": "wrong: died of SIGSEGV; the last that it wrote: on my way",

@@ -185,6 +185,13 @@ def test_the_references_names_are_refused(name, monkeypatch):
         settings()
 
 
+@pytest.mark.parametrize("name", ["my-idea", "größe"])
+def test_a_name_that_no_row_can_have_is_refused_before_anything_is_timed(name, monkeypatch):
+    monkeypatch.setattr(implementations, "names", lambda: [name])
+    with pytest.raises(pytest.UsageError, match=f"^implementations/{name}.py: expected a name of letters, digits and"):
+        settings()
+
+
 def test_where_pytest_has_a_timeout_of_its_own_there_is_one():
     parser = pytest.Parser(_ispytest=True)
     parser.addoption("--timeout", type=float)

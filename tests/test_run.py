@@ -50,6 +50,15 @@ NEW_FILES = {
     "broken_import": "import no_such_package\n\n\n" + TRAIN + "    return weight, bias\n",
     "missing_package": 'REQUIRES = ("no_such_package",)\nimport no_such_package\n',
     "lacks": RIGHT.replace(TRAIN, TRAIN + "    raise NotImplementedError('no cluster of 8 blocks')\n"),
+    "lacks_without_words": RIGHT.replace(TRAIN, TRAIN + "    raise NotImplementedError\n"),
+    "torch_lacks": RIGHT.replace(
+        TRAIN, TRAIN + "    exec(compile('raise NotImplementedError(\"of torch\")', 'torch.py', 'exec'))\n"
+    ),
+    "marked_wrongly": "EXPECTED_TO_FAIL = True\n"
+    + RIGHT.replace(
+        "torch.softmax(xb @ weight + bias, dim=1)",
+        "(xb @ weight + bias).exp()\n            grad /= grad.sum(1)[:, None]",
+    ),
     "one_thing": RIGHT.replace(
         TRAIN,
         "def prepare(x, y, batch_size):\n    return [x, y]\n\n\n"
@@ -132,6 +141,9 @@ def test_a_count_that_takes_the_process_with_it_costs_no_time(project):
         ("broken_import", "wrong: raised ModuleNotFoundError: No module named 'no_such_package'"),
         ("missing_package", "skipped: no_such_package not installed"),
         ("lacks", "skipped: no cluster of 8 blocks"),
+        ("lacks_without_words", "skipped: it cannot run here"),
+        ("torch_lacks", "wrong: raised NotImplementedError: of torch"),
+        ("marked_wrongly", "wrong: large logits: the trained parameters are not finite"),
     ],
 )
 def test_a_row_without_a_time_says_why(name, reason, mixed):
@@ -154,7 +166,7 @@ def test_a_wrong_answer_has_no_time_anywhere(mixed):
 def test_the_exit_status_tells_of_the_refused(mixed):
     done, _ = mixed
     assert done.returncode == 1
-    assert "14 failed, 5 passed, 2 skipped" in done.stdout
+    assert "16 failed, 5 passed, 3 skipped" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -70,6 +70,7 @@ def test_who_does_not_answer_in_time_is_ended(forks):
 def test_waiting_is_said_now_and_then(forks, monkeypatch):
     said = []
     monkeypatch.setattr(workers, "SAY_AFTER", 0.02)
+    monkeypatch.setattr(workers, "LOOK_AFTER", 0.01)
     monkeypatch.setattr(forks, "say", said.append)
     worker = forks.start("manual_inplace")
     worker.give(0.1)
