@@ -21,7 +21,6 @@ QUICK_SECONDS = 20
 QUICK_ROWS = 5_000
 TIMEOUT_SECONDS = 900
 LEAST_PYTEST_BENCHMARK = (5, 3)  # older ones fail with pytest 9 in every row
-RESERVED = ("torch_nn", "torch_nn_copy")  # the reference's names
 
 
 class Settings(NamedTuple):
@@ -96,7 +95,7 @@ def checked_settings(option: Any) -> Settings:
         value = getattr(option, name)
         return None if value is None else checked_integers(f"--{name.replace('_', '-')}", value)
 
-    for name in RESERVED:
+    for name in (saved.REFERENCE, saved.COPY):
         if name in implementations.names():
             raise pytest.UsageError(f"implementations/{name}.py: this name is the reference's; choose another")
     for name in implementations.names():

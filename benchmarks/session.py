@@ -169,9 +169,11 @@ class Session:
 
     def show(self, terminal: Any) -> None:
         """The table, and where it is saved."""
-        if self.settings.part is not None or not (self.untimed or self.measured()[0] or self.merged):
+        if self.settings.part is not None:
             return
         run = self.run
+        if not (run.rows or run.untimed):
+            return
         terminal.section("one trainer, many writings")
         terminal.write_line(table.text(run, self.settings.columns))
         if run.rows and self.config.option.benchmark_json:

@@ -3,14 +3,11 @@
 from random import Random
 
 from benchmarks.measure import race
-from benchmarks.measure.contest import Contest, blamed
+from benchmarks.measure.contest import MOST_PAIRS, Contest, blamed
 from benchmarks.measure.race import Pair
-from benchmarks.measure.work import REFERENCE
 from benchmarks.runs import statistics
 from benchmarks.runs.row import Row
-from benchmarks.runs.saved import COPY
-
-MOST_PAIRS = 200
+from benchmarks.runs.saved import COPY, REFERENCE
 
 
 class AACheck:
@@ -35,8 +32,6 @@ class AACheck:
         if self.copy.worker.status is not None:  # it was ended, by whatever: another takes its place
             self.copy = blamed(self.contest.admitted, "the A/A check")(COPY)
         self.copy.worker.give(self.contest.suite.settings.timeout)
-        for entrant in (self.copy, baseline):
-            blamed(entrant.worker.do, "the A/A check")("begin")
         self.pairs += blamed(self.contest.raced, "the A/A check")(
             self.copy,
             baseline,

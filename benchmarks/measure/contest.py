@@ -21,11 +21,11 @@ import implementations
 from benchmarks.measure import race, stopwatch
 from benchmarks.measure.race import Pair, Turn
 from benchmarks.measure.refusals import Lacking, NotComparable, Refusal, Wrong
-from benchmarks.measure.work import REFERENCE, TimedProblem
+from benchmarks.measure.work import TimedProblem
 from benchmarks.measure.workers import Worker
 from benchmarks.runs import statistics
 from benchmarks.runs.row import FINGERPRINT, Row, Setting, Side, clean
-from benchmarks.runs.saved import COPY
+from benchmarks.runs.saved import COPY, REFERENCE
 from reference import equivalence, torch_nn
 from reference.equivalence import Answer, Case
 from reference.problem import Problem, arrays, random_parameters
@@ -96,7 +96,6 @@ class Blamed:
     """A side whose faults make a row not comparable, not wrong."""
 
     def __init__(self, side: Entrant, whom: str = "its baseline") -> None:
-        self.side = side
         self.train, self.rest, self.check_rested = (
             blamed(method, whom) for method in (side.train, side.rest, side.check_rested)
         )
@@ -177,15 +176,24 @@ class Contest:
         Each pair begins from random parameters of its own. One of the first `known_among` begins where the oracle's
         answer is known. Raises Wrong if the own side is, NotComparable if its baseline is.
         """
-        sides = own, Blamed(baseline)
+        self.begin(own, baseline)
         stopwatch.comes_to_rest(stopwatch.computing_threads)  # this process, too
-        pairs = run(*sides, self.starts(self.suite.random(f"{name} starts"), known_among))
-        for side, blame in ((own, lambda call: call()), (baseline, lambda call: blamed(call)())):
-            if complaint := blame(lambda side=side: side.worker.do("end")):
-                blame(lambda complaint=complaint: refuse(complaint))
+        pairs = run(own, Blamed(baseline), self.starts(self.suite.random(f"{name} starts"), known_among))
+        self.end(own)
+        blamed(self.end)(baseline)
         for pair in pairs:
             self.check(own, baseline, pair)
         return pairs
+
+    def begin(self, own: Entrant, baseline: Entrant) -> None:
+        """Makes both ready for timed runs, if they are not."""
+        own.worker.do("begin")
+        blamed(baseline.worker.do)("begin")
+
+    def end(self, entrant: Entrant) -> None:
+        """Raises Wrong if an entrant has changed its process or its rows in the timed runs that are over."""
+        if complaint := entrant.worker.do("end"):
+            raise Wrong(of_timed_problem(complaint))
 
     def starts(self, random: Random, known_among: int) -> Iterator[tuple]:
         """Endlessly weight and bias to train from, as arrays; one of the first so many is the known start."""
@@ -244,8 +252,7 @@ class Contest:
 
     def seconds_of_a_pair(self, own: Entrant, baseline: Entrant) -> float:
         """How long a pair takes with all that is around it; a warm-up, too, as nobody sees its times."""
-        own.worker.do("begin")
-        blamed(baseline.worker.do)("begin")
+        self.begin(own, baseline)
         weight, bias = random_parameters(*self.shape, seed=0)
         begun = perf_counter()
         race.pair(own, Blamed(baseline), (weight.numpy(), bias.numpy()), True)
@@ -358,11 +365,6 @@ class Contest:
         ]
         all_of_it = repr([facts[field] for field in FINGERPRINT])
         return ", ".join([*words, f"fingerprint {hashlib.sha256(all_of_it.encode()).hexdigest()[:12]}"])
-
-
-def refuse(complaint: str) -> None:
-    """Raises Wrong."""
-    raise Wrong(of_timed_problem(complaint))
 
 
 def of_timed_problem(complaint: str) -> str:

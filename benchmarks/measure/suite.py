@@ -14,10 +14,10 @@ from benchmarks.measure.aa_check import AACheck
 from benchmarks.measure.conditions import Watch
 from benchmarks.measure.contest import Contest, Entrant
 from benchmarks.measure.refusals import Refusal
-from benchmarks.measure.work import REFERENCE, limit_threads
+from benchmarks.measure.work import limit_threads
 from benchmarks.measure.workers import Worker, Workers
 from benchmarks.runs.row import Row
-from benchmarks.runs.saved import COPY
+from benchmarks.runs.saved import COPY, REFERENCE
 from reference import equivalence
 from reference.datasets import CLASSES, Dataset
 from reference.equivalence import Case
@@ -80,17 +80,11 @@ class Suite:
         problem = Problem(x, y, weight, bias, batch_size, epochs=self.settings.epochs)
         return equivalence.solved(f"the timed problem ({len(x)} rows, batch {batch_size})", problem)
 
+    @functools.cache  # noqa: B019 - a suite lives as long as the run
     def known_start(self, case: Case) -> Case:
         """A timed problem from other parameters, with its answer; found once."""
-        return self.known_case(len(case.problem.x), case.problem.batch_size)
-
-    @functools.cache  # noqa: B019 - a suite lives as long as the run
-    def known_case(self, rows: int, batch_size: int) -> Case:
-        """The same for the timed problem of this size."""
-        problems = {(len(case.problem.x), case.problem.batch_size): case.problem for case in self.timed_cases.values()}
-        problem = problems[rows, batch_size]
-        weight, bias = random_parameters(problem.x.shape[1], CLASSES, seed=1)
-        return equivalence.solved("the timed problem", problem._replace(weight=weight, bias=bias))
+        weight, bias = random_parameters(case.problem.x.shape[1], CLASSES, seed=1)
+        return equivalence.solved("the timed problem", case.problem._replace(weight=weight, bias=bias))
 
     def on(self, device: str, rows: int | None, batch_size: int) -> Contest:
         """The Contest on one of the timed problems. Only that one, and those of the A/A checks, keep their workers."""

@@ -17,11 +17,11 @@ from torch import Tensor
 import implementations
 from benchmarks.measure import counts, floor
 from benchmarks.measure.stopwatch import Time, clock, timed
+from benchmarks.runs.saved import COPY, REFERENCE
 from reference import equivalence, torch_nn
 from reference.equivalence import Answer
 from reference.problem import Problem
 
-REFERENCE, COPY = "torch_nn", "torch_nn_copy"
 WAKING_STEPS = 10  # of a part of the rows, untimed, right before the clock starts
 WAKING_SHARE = 8  # they are at most one in so many of the rows
 

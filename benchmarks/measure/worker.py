@@ -87,7 +87,7 @@ def serve(connection: Connection, address: str, token: str) -> None:
 def begin_session(log: str) -> None:
     """Leaves the starter's session, so that a signal to it is none to this process; output goes to the log."""
     os.setsid()
-    restrict(SUBREAPER, 1)
+    restrict_itself()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -97,12 +97,17 @@ def begin_session(log: str) -> None:
     os.close(output)
 
 
-def restrict(option: int, value: int) -> None:
-    """Limits what this process may write to one file, and sets an option of prctl(2), where the system has these."""
+def restrict_itself() -> None:
+    """Limits what a worker may write to one file, and keeps what it starts where it is seen."""
+    set_option(SUBREAPER, 1)
     with suppress(ImportError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
+
+
+def set_option(option: int, value: int) -> None:
+    """Sets an option of prctl(2) on Linux; elsewhere there are none."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
@@ -113,8 +118,8 @@ def main() -> None:
     if role == ["serve"]:
         serve(connection, address, token)
     else:
-        restrict(END_WITH_PARENT, signal.SIGKILL)
-        restrict(SUBREAPER, 1)
+        restrict_itself()
+        set_option(END_WITH_PARENT, signal.SIGKILL)
         work(connection)
         os._exit(0)  # what a trainer left behind is nobody's business any more
 

@@ -29,10 +29,6 @@ LONGEST_ADDRESS = 103  # bytes of a socket's path, the least that a system allow
 STIRRED_SECONDS, STIRRED = 0.002, 0.05  # what a side may compute while it should rest: so long, and of the other's time
 
 
-class Died(Exception):
-    """A worker that is no more; the message says how it ended."""
-
-
 class Workers:
     """All workers of a run. Use it as a context: at its end none is left, nor what they started.
 
@@ -182,13 +178,13 @@ class Worker:
             return self.status
         self.workers.ended = added(self.workers.ended, self.usage())
         self.workers.alive.remove(self)
-        self.connection.close()
         started = descendants(self.pid)
         with suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         for pid in started:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        self.connection.close()  # last: it would end by itself, and have a status of its own
         self.status = self.wait()
         return self.status
 

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.runs import statistics
 from benchmarks.runs.row import LARGEST, Row, RowError, is_a
 
+REFERENCE = "torch_nn"
 COPY = "torch_nn_copy"  # of an A/A check: the reference in another process
 RESULTS = Path(__file__).parents[2] / "results"
 
