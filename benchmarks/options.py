@@ -16,7 +16,7 @@ import implementations
 from benchmarks.runs import saved, statistics
 from benchmarks.show import table
 
-FULL_SECONDS = 180
+FULL_SECONDS = 120
 QUICK_SECONDS = 20
 QUICK_ROWS = 5_000
 TIMEOUT_SECONDS = 900

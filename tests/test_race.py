@@ -31,10 +31,15 @@ def each_side_goes_first_equally_often(race):
         assert (order.count(True), order.count(False)) == (pairs // 2, pairs // 2)
 
 
+def of_every_two_each_side_goes_first_in_one(race):
+    order = race.balanced_order(50, random.Random(0))
+    assert all(first != second for first, second in zip(order[::2], order[1::2], strict=True))
+
+
 def the_order_is_shuffled(race):
     orders = [race.balanced_order(50, random.Random(seed)) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
-    assert orders[0] not in ([True, False] * 25, [False, True] * 25, sorted(orders[0]))
+    assert orders[0] not in ([True, False] * 25, [False, True] * 25)
 
 
 class FakeSide:
@@ -43,8 +48,9 @@ class FakeSide:
     def __init__(self, race, name, seconds, noted):
         self.race, self.name, self.seconds, self.noted = race, name, seconds, noted
 
-    def train(self, start):
-        self.noted.append((self.name, start))
+    def train(self, task):
+        self.noted.append((self.name, task))
+        self.race.perf_counter.now += 2 * self.seconds  # with what is not timed
         return self.race.Turn(Time(self.seconds, self.seconds), f"answer of {self.name}")
 
     def rest(self):
@@ -52,6 +58,21 @@ class FakeSide:
 
     def check_rested(self, seconds):
         self.noted.append(f"{self.name} has rested for {seconds}")
+
+
+class Clock:
+    """A clock that stands still, but for what sides take."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Puts such a clock in the place of the race's."""
+    monkeypatch.setattr(race, "perf_counter", Clock())
 
 
 class Fixture:
@@ -74,25 +95,26 @@ class Fixture:
             teardown()
 
 
-def raced(race, looks, enough=lambda pairs: False):
+def raced(race, order, enough=lambda count: False):
     """The pairs of a race between 3 and 7 seconds, what was asked of the sides, and the times that were kept."""
     noted, fixture = [], Fixture(race.STOPWATCH)
     sides = FakeSide(race, "own", 3.0, noted), FakeSide(race, "baseline", 7.0, noted)
-    return race.race(fixture, *sides, count(), looks, enough), noted, fixture.data
+    race.perf_counter = Clock()
+    return race.race(fixture, *sides, count(), order, enough), noted, fixture.data
 
 
 def runs(noted):
-    """Which side ran, and from what start."""
+    """Which side ran, and what it was given."""
     return [note for note in noted if isinstance(note, tuple)]
 
 
-def sides_run_in_the_order_given_from_the_same_start(race):
+def sides_run_in_the_order_given_on_the_same_task(race):
     order = [True, False, False, True]
-    pairs, noted, data = raced(race, [order])
+    pairs, noted, data = raced(race, order)
     expected = [("baseline", 0), ("own", 0), ("own", 1), ("baseline", 1), ("own", 2), ("baseline", 2)]
     assert runs(noted) == [*expected, ("baseline", 3), ("own", 3)]
     assert [pair.baseline_first for pair in pairs] == order
-    assert [pair.start for pair in pairs] == [0, 1, 2, 3]
+    assert [pair.task for pair in pairs] == [0, 1, 2, 3]
     assert [pair.own.time.seconds for pair in pairs] == data == [3.0] * 4
     assert [pair.baseline.time.seconds for pair in pairs] == [7.0] * 4
     assert {(pair.own.answer, pair.baseline.answer) for pair in pairs} == {("answer of own", "answer of baseline")}
@@ -101,30 +123,39 @@ def sides_run_in_the_order_given_from_the_same_start(race):
 def a_pair_runs_in_the_order_given(race):
     noted = []
     sides = FakeSide(race, "own", 3.0, noted), FakeSide(race, "baseline", 7.0, noted)
+    race.perf_counter = Clock()
     for first in (True, False):
-        pair = race.pair(*sides, "start", first)
+        pair = race.pair(*sides, "task", first)
         assert (pair.baseline_first, pair.own.time.seconds, pair.baseline.time.seconds) == (first, 3.0, 7.0)
     assert [name for name, _ in runs(noted)] == ["baseline", "own", "own", "baseline"]
 
 
 def the_other_side_rests_before_and_meanwhile(race):
-    _, noted, _ = raced(race, [[False]])
+    _, noted, _ = raced(race, [False])
     assert noted == [
-        *("baseline rests", ("own", 0), "baseline has rested for 3.0"),
-        *("own rests", ("baseline", 0), "own has rested for 7.0"),
+        *("baseline rests", ("own", 0), "baseline has rested for 6.0"),
+        *("own rests", ("baseline", 0), "own has rested for 14.0"),
     ]
 
 
-def a_race_ends_after_the_look_that_is_enough(race):
-    seen = []
+def a_race_ends_when_pairs_are_enough_and_balanced(race):
+    for run in (lambda *given: raced(race, *given)[0], lambda *given: pairs_without_fixture(race, *given)):
+        seen = []
 
-    def enough(pairs):
-        seen.append(len(pairs))
-        return len(pairs) >= 6
+        def enough(count, seen=seen):
+            seen.append(count)
+            return count >= 5
 
-    pairs, *_ = raced(race, [[True, False], [False, True, True, False], [True, False] * 4], enough)
-    assert len(pairs) == 6
-    assert seen == [2, 6]
+        assert len(run([True, False] * 5, enough)) == 6
+        assert seen == [2, 4, 6]
+        assert len(run([True, False] * 5, lambda count: False)) == 10
+
+
+def pairs_without_fixture(race, order, enough):
+    """The same without pytest-benchmark."""
+    race.perf_counter = Clock()
+    sides = FakeSide(race, "own", 3.0, []), FakeSide(race, "baseline", 7.0, [])
+    return race.pairs(*sides, count(), order, enough)
 
 
 # --- the stopwatch ------------------------------------------------------------------------------------------
@@ -249,11 +280,12 @@ def a_thread_that_computes_is_seen(stopwatch):
 
 OF_THE_RACE = [
     each_side_goes_first_equally_often,
+    of_every_two_each_side_goes_first_in_one,
     the_order_is_shuffled,
-    sides_run_in_the_order_given_from_the_same_start,
+    sides_run_in_the_order_given_on_the_same_task,
     a_pair_runs_in_the_order_given,
     the_other_side_rests_before_and_meanwhile,
-    a_race_ends_after_the_look_that_is_enough,
+    a_race_ends_when_pairs_are_enough_and_balanced,
 ]
 OF_THE_STOPWATCH = [
     work_still_under_way_before_is_not_counted,
@@ -265,6 +297,7 @@ OF_THE_STOPWATCH = [
 ]
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("check", OF_THE_RACE, ids=lambda check: check.__name__)
 def test_a_race_is_run_right(check):
     check(race)
@@ -290,55 +323,79 @@ def test_a_thread_that_computes_is_seen():
 MUTANTS = {
     "order by chance, not balanced": (
         race,
-        ("random.shuffle(order)", "order = random.choices(order, k=pairs)"),
+        ("for first in (one, not one)]", "for first in (one, one)]"),
         each_side_goes_first_equally_often,
     ),
-    "order not shuffled": (race, ("random.shuffle(order)", "pass"), the_order_is_shuffled),
+    "order not shuffled": (race, ("random.random() < 0.5", "True"), the_order_is_shuffled),
+    "order balanced only in the end": (
+        race,
+        (
+            "for one in firsts for first in (one, not one)]",
+            "for one in (True, False) for first in [one] * (pairs // 2)]",
+        ),
+        of_every_two_each_side_goes_first_in_one,
+    ),
     "baseline timed twice": (
         race,
         (
-            "order[len(pairs)], mine, before or turn(baseline, own, start)))",
-            "order[len(pairs)], mine, turn(baseline, own, start)))",
+            "order[len(found)], mine, before or turn(baseline, own, task)))",
+            "order[len(found)], mine, turn(baseline, own, task)))",
         ),
-        sides_run_in_the_order_given_from_the_same_start,
+        sides_run_in_the_order_given_on_the_same_task,
     ),
     "baseline timed within the round": (
         race,
         (
-            "        mine = turn(own, baseline, start)\n\n",
-            "        mine = turn(own, baseline, start)\n        tear_down()\n\n",
+            "        mine = turn(own, baseline, task)\n\n",
+            "        mine = turn(own, baseline, task)\n        tear_down()\n\n",
         ),
-        sides_run_in_the_order_given_from_the_same_start,
+        sides_run_in_the_order_given_on_the_same_task,
     ),
-    "each side from a start of its own": (
+    "each side with a task of its own": (
         race,
-        ("        mine = turn(own, baseline, start)\n\n", "        mine = turn(own, baseline, next(starts))\n\n"),
-        sides_run_in_the_order_given_from_the_same_start,
+        ("        mine = turn(own, baseline, task)\n\n", "        mine = turn(own, baseline, next(tasks))\n\n"),
+        sides_run_in_the_order_given_on_the_same_task,
     ),
     "warm-up round": (
         race,
         ("rounds=len(order))", "rounds=len(order), warmup_rounds=1)"),
-        sides_run_in_the_order_given_from_the_same_start,
+        sides_run_in_the_order_given_on_the_same_task,
     ),
     "the clock of the process in place of the worker's": (
         race,
         ("STOPWATCH.seconds += taken.time.seconds", "STOPWATCH.seconds += 1"),
-        sides_run_in_the_order_given_from_the_same_start,
+        sides_run_in_the_order_given_on_the_same_task,
     ),
     "a pair always in one order": (
         race,
         ("if baseline_first else None", "if True else None"),
         a_pair_runs_in_the_order_given,
     ),
-    "pairs looked at after each": (
+    "a race that ends unbalanced": (
         race,
-        ("if len(pairs) in ends and", "if pairs and"),
-        a_race_ends_after_the_look_that_is_enough,
+        (
+            "        if found and len(found) % 2 == 0 and enough(len(found)):\n            raise",
+            "        if found and enough(len(found)):\n            raise",
+        ),
+        a_race_ends_when_pairs_are_enough_and_balanced,
+    ),
+    "pairs that end unbalanced": (
+        race,
+        (
+            "        if found and len(found) % 2 == 0 and enough(len(found)):\n            break",
+            "        if found and enough(len(found)):\n            break",
+        ),
+        a_race_ends_when_pairs_are_enough_and_balanced,
     ),
     "the other side not waited for": (race, ("other.rest()", "pass"), the_other_side_rests_before_and_meanwhile),
     "the other side not looked at": (
         race,
-        ("other.check_rested(taken.time.seconds)", "pass"),
+        ("other.check_rested(perf_counter() - begun)", "pass"),
+        the_other_side_rests_before_and_meanwhile,
+    ),
+    "the other side looked at for timed seconds only": (
+        race,
+        ("other.check_rested(perf_counter() - begun)", "other.check_rested(taken.time.seconds)"),
         the_other_side_rests_before_and_meanwhile,
     ),
     "no synchronisation": (
@@ -401,12 +458,12 @@ def test_a_mistake_in_measuring_is_noticed(mutant):
         check(changed(module, *edit))
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_race_with_the_real_fixture(benchmark):
     noted = []
     benchmark._timer = race.STOPWATCH  # as its marker says in benchmarks/test_epoch.py
     sides = FakeSide(race, "own", 3.0, noted), FakeSide(race, "baseline", 7.0, noted)
-    looks = [[True, False], [True, False], [True, False] * 5]
-    pairs = race.race(benchmark, *sides, count(), looks, lambda pairs: len(pairs) == 4)
+    pairs = race.race(benchmark, *sides, count(), [True, False] * 7, lambda count: count == 4)
     benchmark.has_error = False
     assert [name for name, _ in runs(noted)] == ["baseline", "own", "own", "baseline"] * 2
     assert [pair.own.time.seconds for pair in pairs] == benchmark.stats.stats.data == [3.0] * 4

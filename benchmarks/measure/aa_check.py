@@ -1,6 +1,7 @@
 """The A/A check: the reference raced against itself, a few pairs before each row, so that it meets the whole run."""
 
 from random import Random
+from time import perf_counter
 
 from benchmarks.measure import race
 from benchmarks.measure.contest import MOST_PAIRS, Contest, blamed
@@ -15,19 +16,16 @@ class AACheck:
 
     def __init__(self, contest: Contest, seconds: float, random: Random) -> None:
         """seconds: for the pairs before each row."""
-        self.contest, self.random = contest, random
+        self.contest, self.seconds, self.random = contest, seconds, random
         self.copy = blamed(contest.admitted, "the A/A check")(COPY)
-        most = (contest.suite.settings.pairs or MOST_PAIRS) / contest.suite.row_count
         self.baseline = contest.baseline(REFERENCE)
-        affordable = seconds / blamed(contest.seconds_of_a_pair, "the A/A check")(self.copy, self.baseline)
-        self.pairs_each = max(int(min(affordable, most)) // 2 * 2, 2)
         self.pairs: list[Pair] = []
 
     def go_on(self) -> None:
         """Races a few pairs; before the first row so many that there is an interval. Raises NotComparable."""
         self.contest.suite.watch.look()
         least = 0 if self.pairs else statistics.FEWEST_PAIRS
-        order = race.balanced_order(max(self.pairs_each, least), self.random)
+        order, end = race.balanced_order(MOST_PAIRS, self.random), perf_counter() + self.seconds
         self.baseline = baseline = self.contest.baseline(REFERENCE)
         if self.copy.worker.status is not None:  # it was ended, by whatever: another takes its place
             self.copy = blamed(self.contest.admitted, "the A/A check")(COPY)
@@ -36,10 +34,12 @@ class AACheck:
             self.copy,
             baseline,
             f"{COPY} {len(self.pairs)}",
-            len(order),
-            lambda own, baseline, starts: [race.pair(own, baseline, next(starts), first) for first in order],
+            self.contest.places,
+            lambda own, baseline, tasks: race.pairs(
+                own, baseline, tasks, order, lambda count: count >= least and perf_counter() >= end
+            ),
         )
 
     def row(self) -> Row:
         """What it has found so far: a row as any other."""
-        return self.contest.row(self.copy, self.baseline, self.pairs, first_look=0)
+        return self.contest.row(self.copy, self.baseline, self.pairs)

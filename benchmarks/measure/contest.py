@@ -5,11 +5,11 @@ import hashlib
 import importlib.metadata
 import inspect
 import itertools
-import math
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 import implementations
-from benchmarks.measure import race, stopwatch
+from benchmarks.measure import race, slices, stopwatch
 from benchmarks.measure.race import Pair, Turn
 from benchmarks.measure.refusals import Lacking, NotComparable, Refusal, Wrong
+from benchmarks.measure.slices import Slice, Task
 from benchmarks.measure.work import TimedProblem
 from benchmarks.measure.workers import Worker
 from benchmarks.runs import statistics
@@ -30,9 +31,9 @@ from reference import equivalence, torch_nn
 from reference.equivalence import Answer, Case
 from reference.problem import Problem, arrays, random_parameters
 
-MOST_LOOKS = 7  # the last is at 64 times as many pairs as the first
-MOST_PAIRS = 200
+MOST_PAIRS = 1000
 LEAST_IN_PART = 4  # pairs of a row in each of several processes
+KNOWN_AMONG = 4  # the first pairs, one of which has an answer that the oracle knows
 
 
 class Entrant:
@@ -62,9 +63,9 @@ class Entrant:
         return self.worker.do("answers", given, first, seed, what="one of the checker's problems")
 
     # What a race needs of a side.
-    def train(self, start: tuple) -> Turn:
+    def train(self, task: Task) -> Turn:
         """One timed run."""
-        time, answer = self.worker.do("train", start, self.slowdown, what="a timed run")
+        time, answer = self.worker.do("train", task, self.slowdown, what="a timed run")
         if answer.complaint:
             raise Wrong(of_timed_problem(answer.complaint))
         return Turn(time, answer)
@@ -80,6 +81,7 @@ class Entrant:
     def side(self, turns: Sequence[Turn], counts: dict[str, float | None] | None) -> Side:
         """What a row says of it."""
         source, c_source = sources(self.name)
+        call_seconds = [turn.time.call_seconds for turn in turns if turn.time.call_seconds is not None]
         return Side(
             name=self.name,
             first_call_seconds=self.first_call_seconds,
@@ -88,6 +90,7 @@ class Entrant:
             source_sha256=source_sha256(self.name),
             seconds=tuple(turn.time.seconds for turn in turns),
             cpu_seconds=tuple(turn.time.cpu_seconds for turn in turns),
+            call_seconds=median(call_seconds) if call_seconds else None,
             **(counts or {}),
         )
 
@@ -143,15 +146,15 @@ class Contest:
             baseline = self.baseline(self.suite.baseline_of(name))
             benchmark.group = self.group()  # before the race, which notes it
             self.suite.aa_check(self.device).go_on()
-            looks, enough = self.plan(name, own, baseline, seconds)
-            begun = perf_counter()
+            places = self.places_for(own, baseline)
+            order, begun = race.balanced_order(MOST_PAIRS, self.suite.random(name)), perf_counter()
 
-            def run(own: Any, baseline: Any, starts: Iterator) -> list[Pair]:
-                return race.race(benchmark, own, baseline, starts, looks, enough)
+            def run(own: Any, baseline: Any, tasks: Iterator[Task]) -> list[Pair]:
+                return race.race(benchmark, own, baseline, tasks, order, self.enough(seconds))
 
-            pairs = self.raced(own, baseline, name, len(looks[0]), run)
+            pairs = self.raced(own, baseline, name, places, run)
             self.suite.seconds_left -= perf_counter() - begun
-            return self.row(own, baseline, pairs, first_look=len(looks[0]) if len(looks) > 1 else 0)
+            return self.row(own, baseline, pairs)
         finally:
             own.worker.stop()
 
@@ -163,61 +166,80 @@ class Contest:
             for other in [other for other in self.baselines if other == name or REFERENCE not in (other, name)]:
                 self.baselines.pop(other).worker.stop()
             try:
-                self.baselines[name] = self.admitted(name)
+                self.baselines[name] = self.admitted(name, "baseline")
             except Refusal as refused:
                 self.refused[name] = NotComparable(f"its baseline {name} has no time: {refused}")
                 raise self.refused[name] from None
         self.baselines[name].worker.give(self.suite.settings.timeout)
         return self.baselines[name]
 
-    def raced(self, own: Entrant, baseline: Entrant, name: str, known_among: int, run: Callable) -> list[Pair]:
-        """The Pairs of run(own side, baseline's side, starts), every result of them checked.
+    def raced(
+        self, own: Entrant, baseline: Entrant, name: str, places: Sequence[Slice], run: Callable[..., list[Pair]]
+    ) -> list[Pair]:
+        """The Pairs of run(own side, baseline's side, tasks) on slices from these places, every result checked.
 
-        Each pair begins from random parameters of its own. One of the first `known_among` begins where the oracle's
-        answer is known. Raises Wrong if the own side is, NotComparable if its baseline is.
+        Raises Wrong if the own side is, NotComparable if its baseline is.
         """
-        self.begin(own, baseline)
+        self.begin(own, baseline, places)
         stopwatch.comes_to_rest(stopwatch.computing_threads)  # this process, too
-        pairs = run(own, Blamed(baseline), self.starts(self.suite.random(f"{name} starts"), known_among))
+        pairs = run(own, Blamed(baseline), self.tasks(self.suite.random(f"{name} starts"), places))
         self.end(own)
         blamed(self.end)(baseline)
         for pair in pairs:
             self.check(own, baseline, pair)
         return pairs
 
-    def begin(self, own: Entrant, baseline: Entrant) -> None:
+    def begin(self, own: Entrant, baseline: Entrant, places: Sequence[Slice]) -> None:
         """Makes both ready for timed runs, if they are not."""
-        own.worker.do("begin")
-        blamed(baseline.worker.do)("begin")
+        own.worker.do("begin", places)
+        blamed(baseline.worker.do)("begin", places)
 
     def end(self, entrant: Entrant) -> None:
         """Raises Wrong if an entrant has changed its process or its rows in the timed runs that are over."""
         if complaint := entrant.worker.do("end"):
             raise Wrong(of_timed_problem(complaint))
 
-    def starts(self, random: Random, known_among: int) -> Iterator[tuple]:
-        """Endlessly weight and bias to train from, as arrays; one of the first so many is the known start."""
-        known = random.randrange(known_among)
+    def tasks(self, random: Random, places: Sequence[Slice]) -> Iterator[Task]:
+        """Endlessly Tasks, each from random parameters of its own; of one of the first the oracle knows the answer."""
+        known = random.randrange(KNOWN_AMONG)
         for number in itertools.count():
-            weight_and_bias = random_parameters(*self.shape, seed=random.getrandbits(32))
             if number == known:
-                weight_and_bias = self.suite.known_start(self.case).problem[2:4]
-            yield tuple(parameter.numpy() for parameter in weight_and_bias)
+                yield self.known(bool(places))[0]
+            else:
+                yield self.task(random, places)
+
+    def task(self, random: Random, places: Sequence[Slice]) -> Task:
+        """One of them."""
+        weight, bias = random_parameters(*self.shape, seed=random.getrandbits(32))
+        return Task((weight.numpy(), bias.numpy()), slices.drawn(places, random))
+
+    @functools.cache  # noqa: B019 - a contest lives as long as the run
+    def known(self, sliced: bool) -> tuple[Task, Case]:
+        """A Task on slices, or on all rows, with its answer; found once."""
+        task = self.task(Random(1), self.places if sliced else ())
+        return task, equivalence.solved("the timed problem", self.problem_of(task))
+
+    def problem_of(self, task: Task) -> Problem:
+        """The Problem that it is: slices one after the other are a training on the rows of all of them."""
+        weight, bias = map(torch.from_numpy, task.start)
+        problem = self.case.problem._replace(weight=weight, bias=bias)
+        if not task.slices:
+            return problem
+        size = problem.batch_size
+        index = torch.cat([torch.arange(each.first, each.first + each.steps * size) for each in task.slices])
+        return problem._replace(x=problem.x[index], y=problem.y[index], epochs=1)
 
     def check(self, own: Entrant, baseline: Entrant, pair: Pair) -> None:
         """Raises Wrong or NotComparable if one of the pair's results is wrong.
 
-        Results that agree within the limit pass, as both come from the same start; where they do not agree, and
+        Results that agree within the limit pass, as both come from the same task; where they do not agree, and
         where its answer is known, the oracle decides which is wrong.
         """
-        known = self.suite.known_start(self.case)
-        start = tuple(map(torch.from_numpy, pair.start))
-        if all(map(torch.equal, start, known.problem[2:4])):
-            case = known
-        elif equivalence.distance(self.case, pair.own.answer, pair.baseline.answer) <= equivalence.LIMIT:
-            return
-        else:
-            case = equivalence.solved("", self.case.problem._replace(weight=start[0], bias=start[1]))
+        known, case = self.known(bool(pair.task.slices))
+        if pair.task is not known:
+            if equivalence.distance(case, pair.own.answer, pair.baseline.answer) <= equivalence.LIMIT:
+                return
+            case = equivalence.solved("", self.problem_of(pair.task))
         own.error = max(own.error, self.checked(pair.own.answer, case))
         baseline.error = max(baseline.error, blamed(self.checked)(pair.baseline.answer, case))
 
@@ -228,35 +250,30 @@ class Contest:
             raise Wrong(of_timed_problem(finding.complaint))
         return finding.error
 
-    def plan(self, name: str, own: Entrant, baseline: Entrant, seconds: float) -> tuple[list[list[bool]], Callable]:
-        """The looks of a row's race, for which there are so many seconds, and what decides whether it needs the next.
+    def enough(self, seconds: float) -> Callable[[int], bool]:
+        """What says whether so many pairs are enough: as many as asked for, or when these seconds are over."""
+        settings, end = self.suite.settings, perf_counter() + seconds
+        least = statistics.FEWEST_PAIRS if settings.part is None else LEAST_IN_PART
 
-        As many pairs as asked for; else, in one of several processes, as many as the row's share of the time holds,
-        as only all processes together give a word; else twice as many at each look, until the interval gives a
-        word that holds however many other rows have none, or until the next look would exceed the row's share.
-        """
-        suite, settings, shuffle = self.suite, self.suite.settings, self.suite.random(name)
-        per_pair = self.seconds_of_a_pair(own, baseline)
-        if settings.pairs or settings.part is not None:
-            affordable = min(max(int(seconds / per_pair) // 2 * 2, LEAST_IN_PART), MOST_PAIRS)
-            return [race.balanced_order(settings.pairs or affordable, shuffle)], lambda pairs: True
-        looks = statistics.pairs_by_look(suite.row_count, MOST_LOOKS)
+        def enough(count: int) -> bool:
+            return count >= settings.pairs if settings.pairs else count >= least and perf_counter() >= end
 
-        def enough(pairs: list[Pair]) -> bool:
-            if 2 * len(pairs) * per_pair > seconds:
-                return True
-            logs = [math.log(pair.baseline.time.seconds / pair.own.time.seconds) for pair in pairs]
-            return statistics.is_clear(logs, looks[0], suite.row_count, settings.margin)
+        return enough
 
-        return [race.balanced_order(count, shuffle) for count in looks], enough
+    @functools.cached_property
+    def places(self) -> tuple[Slice, ...]:
+        """Where slices of the timed problem may lie; none on a GPU, where some train in one piece and all are fast."""
+        problem = self.case.problem
+        return slices.places(len(problem.x), problem.batch_size, problem.steps) if self.device == "cpu" else ()
 
-    def seconds_of_a_pair(self, own: Entrant, baseline: Entrant) -> float:
-        """How long a pair takes with all that is around it; a warm-up, too, as nobody sees its times."""
-        self.begin(own, baseline)
-        weight, bias = random_parameters(*self.shape, seed=0)
-        begun = perf_counter()
-        race.pair(own, Blamed(baseline), (weight.numpy(), bias.numpy()), True)
-        return perf_counter() - begun
+    def places_for(self, own: Entrant, baseline: Entrant) -> tuple[Slice, ...]:
+        """The same, or none where these two are better timed by whole runs; a warm-up, as nobody sees its times."""
+        for places in dict.fromkeys((self.places, ())):
+            self.begin(own, baseline, places)
+            pair = race.pair(own, Blamed(baseline), self.task(Random(0), places), True)
+            if slices.fit(pair.own.time, pair.baseline.time, self.case.problem.steps):
+                return places
+        return ()
 
     def lacks(self, name: str) -> str:
         """What an implementation needs and does not find on this device, in words; "" if it can run."""
@@ -266,8 +283,11 @@ class Contest:
             return ""
         return implementations.too_old(name, self.baseline(REFERENCE).hardware["capability"])
 
-    def admitted(self, name: str) -> Entrant:
-        """The Entrant of this name: starts a worker, trains once, the first call, and checks. Raises a Refusal."""
+    def admitted(self, name: str, side: str = "own") -> Entrant:
+        """The Entrant of this name: starts a worker, trains once, the first call, and checks. Raises a Refusal.
+
+        side: of a pair, "own" or "baseline"; the two do not read the same pages.
+        """
         if name not in (REFERENCE, COPY):
             if self.device not in implementations.devices(name):
                 raise NotComparable(f"does not run on {self.device}")
@@ -277,7 +297,7 @@ class Contest:
         try:
             worker.give(self.suite.settings.timeout)
             hardware = worker.do("hardware", self.device, self.suite.settings.threads, what="its start")
-            first = worker.do("first_call", name, self.device, self.timed_problem, what="its first call")
+            first = worker.do("first_call", name, self.device, self.timed_problem(side), what="its first call")
             if first.lacks is not None:
                 raise Lacking(first.lacks)
             entrant = Entrant(name, worker, hardware, first.seconds)
@@ -303,12 +323,11 @@ class Contest:
         features, classes = self.case.problem.weight.shape
         return features, classes
 
-    @functools.cached_property
-    def timed_problem(self) -> TimedProblem:
-        """The timed problem as workers are given it."""
-        x_file, y_file = self.suite.files
+    def timed_problem(self, side: str) -> TimedProblem:
+        """The timed problem as the workers of one side are given it."""
+        files = self.suite.files
         x, _, weight, bias, batch_size, lr, epochs = arrays(self.case.problem)
-        return TimedProblem(x_file, y_file, len(x), (weight, bias), batch_size, lr, epochs)
+        return TimedProblem(files[f"x of {side}"], files["y"], len(x), (weight, bias), batch_size, lr, epochs)
 
     @functools.cached_property
     def setting(self) -> Setting:
@@ -342,7 +361,7 @@ class Contest:
             floor_seconds=floor.seconds,
         )
 
-    def row(self, own: Entrant, baseline: Entrant, pairs: list[Pair], first_look: int) -> Row:
+    def row(self, own: Entrant, baseline: Entrant, pairs: list[Pair]) -> Row:
         """What was measured. Now that it has its times, steps are counted, but for an A/A check."""
         counts = None if own.name == COPY else self.suite.counts
         return Row(
@@ -351,7 +370,7 @@ class Contest:
             baseline=baseline.side([pair.baseline for pair in pairs], counts and counts(baseline.name, self)),
             parent=None if own.name == COPY else implementations.parent(own.name),
             idea=None if own.name == COPY else clean(implementations.first_line(own.name)),
-            first_look=first_look,
+            slice_rows=slices.STEPS * self.case.problem.batch_size if pairs[0].task.slices else None,
             process=(0,) * len(pairs),
             start_seconds=tuple(pair.begun for pair in pairs),
             baseline_first=tuple(pair.baseline_first for pair in pairs),

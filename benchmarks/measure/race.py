@@ -8,23 +8,24 @@ that neither profits from its place. Each side is a worker, or what behaves like
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from random import Random
-from time import time
+from time import perf_counter, time
 from typing import Any, NamedTuple, Protocol
 
+from benchmarks.measure.slices import Task
 from benchmarks.measure.stopwatch import Time
 
 
 class Turn(NamedTuple):
-    """One run of one side. answer: the reference.equivalence.Answer that came of it."""
+    """One timed run of one side. answer: the reference.equivalence.Answer that came of it."""
 
     time: Time
     answer: Any
 
 
 class Pair(NamedTuple):
-    """One run of each side. start: what both trained from.  begun: when, in seconds since 1970."""
+    """One turn of each side. task: what both were given.  begun: when, in seconds since 1970."""
 
-    start: Any
+    task: Task
     begun: float
     baseline_first: bool
     own: Turn
@@ -34,8 +35,8 @@ class Pair(NamedTuple):
 class Side(Protocol):
     """What a race needs of a side."""
 
-    def train(self, start: Any) -> Turn:
-        """One timed run from these parameters."""
+    def train(self, task: Task) -> Turn:
+        """One timed run."""
 
     def rest(self) -> None:
         """Returns when it computes no more. Raises if it does not stop."""
@@ -45,7 +46,7 @@ class Side(Protocol):
 
 
 class Enough(Exception):
-    """Ends a race between two rounds."""
+    """Ends a race between two pairs."""
 
 
 class Stopwatch:
@@ -64,64 +65,73 @@ STOPWATCH = Stopwatch()
 
 
 def balanced_order(pairs: int, random: Random) -> list[bool]:
-    """For each pair whether the baseline goes first: shuffled, half of them exactly. `pairs` is even."""
-    order = [True, False] * (pairs // 2)
-    random.shuffle(order)
-    return order
+    """For each pair whether the baseline goes first: of every two, drawn by lot, in one. `pairs` is even."""
+    firsts = [random.random() < 0.5 for _ in range(pairs // 2)]
+    return [first for one in firsts for first in (one, not one)]
 
 
-def turn(side: Side, other: Side, start: Any) -> Turn:
+def turn(side: Side, other: Side, task: Task) -> Turn:
     """One run of a side, while the other rests."""
     other.rest()
-    taken = side.train(start)
-    other.check_rested(taken.time.seconds)
+    begun = perf_counter()
+    taken = side.train(task)
+    other.check_rested(perf_counter() - begun)
     STOPWATCH.seconds += taken.time.seconds
     return taken
 
 
-def pair(own: Side, baseline: Side, start: Any, baseline_first: bool) -> Pair:
+def pair(own: Side, baseline: Side, task: Task, baseline_first: bool) -> Pair:
     """The Pair of one run each, in the order given."""
     begun = time()
-    before = turn(baseline, own, start) if baseline_first else None
-    mine = turn(own, baseline, start)
-    return Pair(start, begun, baseline_first, mine, before or turn(baseline, own, start))
+    before = turn(baseline, own, task) if baseline_first else None
+    mine = turn(own, baseline, task)
+    return Pair(task, begun, baseline_first, mine, before or turn(baseline, own, task))
+
+
+def pairs(
+    own: Side, baseline: Side, tasks: Iterator[Task], order: Sequence[bool], enough: Callable[[int], bool]
+) -> list[Pair]:
+    """The Pairs in this order, until there are enough: `enough(count)` is asked after every two, which are balanced."""
+    found: list[Pair] = []
+    for baseline_first in order:
+        if found and len(found) % 2 == 0 and enough(len(found)):
+            break
+        found.append(pair(own, baseline, next(tasks), baseline_first))
+    return found
 
 
 def race(
     benchmark: Any,
     own: Side,
     baseline: Side,
-    starts: Iterator[Any],
-    looks: Sequence[Sequence[bool]],
-    enough: Callable[[list[Pair]], bool],
+    tasks: Iterator[Task],
+    order: Sequence[bool],
+    enough: Callable[[int], bool],
 ) -> list[Pair]:
-    """The Pairs of a race; pytest-benchmark's fixture counts the rounds and keeps the times of `own`.
+    """The same as `pairs`; pytest-benchmark's fixture counts the rounds and keeps the times of `own`.
 
-    looks: lists of orders, as of `balanced_order`. After each, `enough(pairs)` decides whether the race ends.
     The fixture must have been given STOPWATCH as its timer, by its marker.
     """
-    order = [place for look in looks for place in look]
-    ends = {sum(map(len, looks[: count + 1])) for count in range(len(looks))}
-    pairs: list[Pair] = []
-    start: Any
+    found: list[Pair] = []
+    task: Task
     begun: float
     before: Turn | None
     mine: Turn
 
     def set_up() -> None:
-        nonlocal start, begun, before
-        if len(pairs) in ends and enough(pairs):
+        nonlocal task, begun, before
+        if found and len(found) % 2 == 0 and enough(len(found)):
             raise Enough
-        start, begun = next(starts), time()
-        before = turn(baseline, own, start) if order[len(pairs)] else None
+        task, begun = next(tasks), time()
+        before = turn(baseline, own, task) if order[len(found)] else None
 
     def run() -> None:
         nonlocal mine
-        mine = turn(own, baseline, start)
+        mine = turn(own, baseline, task)
 
     def tear_down() -> None:
-        pairs.append(Pair(start, begun, order[len(pairs)], mine, before or turn(baseline, own, start)))
+        found.append(Pair(task, begun, order[len(found)], mine, before or turn(baseline, own, task)))
 
     with suppress(Enough):
         benchmark.pedantic(run, setup=set_up, teardown=tear_down, rounds=len(order))
-    return pairs
+    return found

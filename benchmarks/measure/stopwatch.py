@@ -15,10 +15,14 @@ GIVEN_UP = 0.2  # seconds after which threads spin no more, where they cannot be
 
 
 class Time(NamedTuple):
-    """Of one run. seconds: on the clock.  cpu_seconds: of all threads of its process together."""
+    """Of one run. seconds: on the clock.  cpu_seconds: of all threads of its process together.
+
+    call_seconds: what of them a call pays once, whatever its number of steps; None where that is not known.
+    """
 
     seconds: float
     cpu_seconds: float
+    call_seconds: float | None = None
 
 
 def clock(device: str) -> Callable[[], float]:

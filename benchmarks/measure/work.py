@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 import implementations
-from benchmarks.measure import counts, floor
+from benchmarks.measure import counts, floor, slices
+from benchmarks.measure.slices import Slice, Task
 from benchmarks.measure.stopwatch import Time, clock, timed
 from benchmarks.runs.saved import COPY, REFERENCE
 from reference import equivalence, torch_nn
@@ -26,6 +27,7 @@ WAKING_STEPS = 10  # of a part of the rows, untimed, right before the clock star
 WAKING_SHARE = 8  # they are at most one in so many of the rows
 
 Start = tuple[np.ndarray, np.ndarray]  # weight (features, classes) and bias (classes,), float32
+Part = tuple[Problem, tuple[Any, ...]]  # some of the timed rows, and what was prepared of them
 
 
 class TimedProblem(NamedTuple):
@@ -80,6 +82,7 @@ class Work:
     def first_call(self, name: str, device: str, timed_problem: TimedProblem) -> FirstCall:
         """Imports, prepares and trains once: the FirstCall."""
         self.device, self.clock, self.timed_problem = device, clock(device), timed_problem
+        self.parts: dict[Slice | None, Part] = {}
         self.problem = given = timed_problem.problem(device)
         start = self.clock()
         try:
@@ -114,31 +117,57 @@ class Work:
 
     state: AbstractContextManager[list[str]] | None = None
 
-    def begin(self) -> None:
-        """Makes ready for timed runs, unless that has been done."""
-        if self.state:
-            return
-        rows = min(WAKING_STEPS * self.problem.batch_size, max(len(self.problem.x) // WAKING_SHARE, 1))
-        self.waking = self.problem.first_rows(rows)
-        self.waking_inputs = equivalence.prepared(self.module, self.waking)
-        self.wake(*self.problem[2:4])
-        self.state = equivalence.unchanged_process_state()
-        self.changed = self.state.__enter__()
+    def begin(self, places: Sequence[Slice]) -> None:
+        """Makes ready for timed runs on slices from these places, unless that has been done; none: on all rows."""
+        if not self.parts:
+            rows = min(WAKING_STEPS * self.problem.batch_size, max(len(self.problem.x) // WAKING_SHARE, 1))
+            self.waking = self.part(0, rows, self.problem.epochs)
+            self.parts[None] = self.problem, self.inputs
+        for place in places:
+            if place not in self.parts:
+                self.parts[place] = self.part(place.first, place.steps * self.problem.batch_size, epochs=1)
+        if not self.state:
+            self.wake()
+            self.state = equivalence.unchanged_process_state()
+            self.changed = self.state.__enter__()
 
-    def wake(self, weight: Tensor, bias: Tensor) -> None:
+    def part(self, first: int, count: int, epochs: int) -> Part:
+        """The Part of so many rows."""
+        rows = slice(first, first + count)
+        problem = self.problem._replace(x=self.problem.x[rows], y=self.problem.y[rows], epochs=epochs)
+        return problem, equivalence.prepared(self.module, problem)
+
+    def wake(self) -> None:
         """Trains on the first rows: caches and threads are as they are in the middle of a training."""
-        self.module.train(*self.waking_inputs, weight, bias, *self.waking[4:])
+        problem, inputs = self.waking
+        self.module.train(*inputs, *problem[2:])
 
-    def train(self, start: Start, slowdown: float = 0.0) -> tuple[Time, Answer]:
-        """One timed run from these parameters: its Time and its Answer.
+    def train(self, task: Task, slowdown: float = 0.0) -> tuple[Time, Answer]:
+        """A timed run: its Time and its Answer.
 
         slowdown: compute on to no purpose for this share of the time it took. The proof plants it.
         """
-        weight, bias = tensors(start, self.device)
-        given = self.problem._replace(weight=weight, bias=bias)
+        answer = Answer(task.start, None)
+        times: dict[int | None, list[Time]] = {}  # by steps
         try:
-            self.wake(*self.problem[2:4])  # not from this start, which is to be new
-            time, result = timed(lambda: self.module.train(*self.inputs, *given[2:]), self.clock, slowdown)
+            self.wake()
+        except (Exception, SystemExit) as raised:
+            return Time(0.0, 0.0), Answer(None, f"raised {equivalence.described(raised)}")
+        for place in task.slices or (None,):
+            time, answer = self.lap(*self.parts[place], answer.result, slowdown)
+            if answer.complaint:
+                return time, answer
+            times.setdefault(place and place.steps, []).append(time)
+        if not task.slices:
+            return times[None][0], answer
+        return slices.time_of_run(times[slices.STEPS], times[1], self.problem.steps), answer
+
+    def lap(self, problem: Problem, inputs: tuple, start: Start, slowdown: float) -> tuple[Time, Answer]:
+        """One timed call from these parameters: its Time and its Answer."""
+        weight, bias = tensors(start, self.device)
+        given = problem._replace(weight=weight, bias=bias)
+        try:
+            time, result = timed(lambda: self.module.train(*inputs, *given[2:]), self.clock, slowdown)
         except (Exception, SystemExit) as raised:
             return Time(0.0, 0.0), Answer(None, f"raised {equivalence.described(raised)}")
         original = given._replace(weight=tensors(start)[0], bias=tensors(start)[1])  # x and y: when all have ended

@@ -65,7 +65,8 @@ class Setting:
 class Side:
     """One of the two trainers of a row. error: the largest of all its runs, in float32 noise.
 
-    seconds, cpu_seconds: one of each for each pair.  What is counted is None outside torch, kernels also on a CPU.
+    seconds, cpu_seconds: of a run, one of each for each pair.  call_seconds: what of a run a call pays once, None where
+    whole runs were timed.  What is counted is None outside torch, kernels also on a CPU.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Side:
     source_sha256: str
     seconds: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
+    call_seconds: float | None = None
     operations_per_step: float | None = None
     bytes_per_step: float | None = None
     calls_per_step: float | None = None
@@ -85,8 +87,8 @@ class Side:
 class Row:
     """An implementation beside its baseline. Raises RowError when it is made of what makes no row.
 
-    parent, idea: of the implementation; None if it has none.  first_look: at so many pairs the row was first looked
-    at, then at twice as many, and so on; 0 if their number was fixed before.
+    parent, idea: of the implementation; None if it has none.  slice_rows: of the longer of the slices by which runs
+    were timed; None where whole runs were.
     process, start_seconds, baseline_first: of each pair the process it ran in, when it began, in seconds since 1970,
     and whether the baseline ran first.
     """
@@ -96,7 +98,7 @@ class Row:
     baseline: Side
     parent: str | None
     idea: str | None
-    first_look: int
+    slice_rows: int | None
     process: tuple[int, ...]
     start_seconds: tuple[float, ...]
     baseline_first: tuple[bool, ...]
@@ -145,8 +147,7 @@ class Row:
         found: dict[int, list[float]] = {}
         for process, own, baseline in zip(self.process, self.own.seconds, self.baseline.seconds, strict=True):
             found.setdefault(process, []).append(value(own, baseline))
-        share = statistics.share_of_look(self.first_look, self.pairs) if self.first_look else 1.0
-        return Sample([sorted(values) for values in found.values()], share)  # sorted once: every interval does it again
+        return Sample([sorted(values) for values in found.values()])  # sorted once: every interval does it again
 
     @property
     def fingerprint(self) -> dict[str, str | float]:
@@ -187,7 +188,7 @@ def layout() -> dict[str, str]:
         **{f"{side}_{field}": f"{side}.{field}" for field in lists for side, _ in own_and_baseline},
         **{f"{prefix}{field}": f"{side}.{field}" for side, prefix in own_and_baseline for field in facts},
         **{"name": "own.name", "parent": "parent", "idea": "idea", "baseline": "baseline.name"},
-        "first_look": "first_look",
+        "slice_rows": "slice_rows",
         **{f"{prefix}{field}": f"{side}.{field}" for side, prefix in own_and_baseline for field in counts},
     }
 
@@ -218,12 +219,14 @@ def joined(rows: Sequence[Row], process: Sequence[int] | None = None) -> Row:
     """
 
     def side(parts: Sequence[Side]) -> Side:
+        calls = [part.call_seconds for part in parts if part.call_seconds is not None]
         return replace(
             parts[0],
             first_call_seconds=median(part.first_call_seconds for part in parts),
             error=max(part.error for part in parts),
             seconds=sum((part.seconds for part in parts), ()),
             cpu_seconds=sum((part.cpu_seconds for part in parts), ()),
+            call_seconds=median(calls) if calls else None,
         )
 
     numbered = [row.process for row in rows]
@@ -282,10 +285,7 @@ def check_pairs(row: Row) -> None:
             raise RowError(f"row {name} has a value in {key} that is no {expected}")
     if not min(row.own.seconds + row.baseline.seconds, default=0) > 1 / LARGEST:
         raise RowError(f"row {name} has no pairs, or times of 0 seconds")
-    first, processes = row.first_look, set(row.process)
-    if first and (len(processes) > 1 or count not in [first << look for look in range(64)] or first < 0):
-        raise RowError(f"row {name} has {count} pairs; looks were at {first}, twice as many, and so on")
-    for process in processes:
+    for process in set(row.process):
         places = [place for place, own in zip(row.baseline_first, row.process, strict=True) if own == process]
         if 2 * sum(places) != len(places):
             raise RowError(f"row {name} has its baseline first in {sum(places)} of {len(places)} pairs; expected half")
