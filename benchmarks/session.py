@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ class Session:
             self.say_devices()
         if rows and not self.config.option.collectonly and not self.is_split():
             self.suite = self.made_suite(rows)
+            self.begun = perf_counter()
 
     def made_suite(self, rows: list[dict[str, Any]]) -> Any:
         """The Suite of this run; says which data it took, and what will not run. Raises pytest.UsageError."""
@@ -113,6 +115,14 @@ class Session:
                 report.longrepr = reason
         elif call.when == "call" and item.funcargs["benchmark"].extra_info:
             self.save()
+        if call.when == "call" and self.suite:
+            self.say(self.progress(item.callspec.id))
+
+    def progress(self, last: str) -> str:
+        """Which row was the last, how many there are, and how long the others will take if they take as long."""
+        count, left = self.suite.row_count, self.suite.rows_left
+        minutes, seconds = divmod(round((perf_counter() - self.begun) / (count - left) * left), 60)
+        return f"{last}: row {count - left} of {count}, about {minutes}:{seconds:02d} left"
 
     # --- at the end ---------------------------------------------------------------------------------------------
 

@@ -6,13 +6,13 @@ from benchmarks.runs.saved import Conditions
 
 
 def test_what_others_took_is_what_this_process_did_not(monkeypatch):
-    counters = iter([Counters(100, 50, 7, 20, 1000), Counters(110, 65, 8, 26, 1030)])
+    found = [(100, 50, 7, 20, 1000), (104, 52, 7, 21, 1000), (106, 58, 7, 23, 1000), (110, 65, 8, 26, 1030)]
+    counters = iter([Counters(*sums) for sums in found])
     monkeypatch.setattr(conditions, "counters", lambda used: next(counters))
     frequencies = iter([[2000.0, 2100.0], [1900.0, 2050.0]])
     monkeypatch.setattr(conditions, "megahertz", lambda: next(frequencies))
     watch = Watch()
-    watch.look()
-    watch.look()
+    assert [watch.look(), watch.look()] == [0.25, 2.0]  # each since the last
     found = watch.conditions()
     assert found == Conditions(
         other_cores=0.9, stolen_cores=0.1, switches_per_second=3, lowest_megahertz=1900, highest_megahertz=2100
@@ -27,7 +27,7 @@ def test_where_nothing_is_known_nothing_is_said(monkeypatch):
     monkeypatch.setattr(conditions, "counters", lambda used: None)
     monkeypatch.setattr(conditions, "megahertz", list)
     watch = Watch()
-    watch.look()
+    assert watch.look() is None
     assert watch.conditions() == Conditions()
     assert Conditions().text() == "unknown"
 
@@ -54,3 +54,14 @@ def test_what_workers_use_is_not_that_of_others():
     if before is not None:
         assert after.own - before.own > 49.9
         assert after.switches - before.switches >= 7
+
+
+def test_beside_a_busy_core_there_is_advice():
+    advice = Conditions(other_cores=0.93).advice(threads=2)
+    assert advice == (
+        "something else keeps 0.93 cores busy, and 2 threads that wait for each other then take many times as long: "
+        "stop it, or measure with --torch-threads 1"
+    )
+    assert Conditions(other_cores=0.93).advice(threads=1) is None
+    assert Conditions(other_cores=0.1).advice(threads=2) is None
+    assert Conditions().advice(threads=2) is None

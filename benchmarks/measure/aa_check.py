@@ -23,7 +23,6 @@ class AACheck:
 
     def go_on(self) -> None:
         """Races a few pairs; before the first row so many that there is an interval. Raises NotComparable."""
-        self.contest.suite.watch.look()
         least = 0 if self.pairs else statistics.FEWEST_PAIRS
         order, end = race.balanced_order(MOST_PAIRS, self.random), perf_counter() + self.seconds
         self.baseline = baseline = self.contest.baseline(REFERENCE)

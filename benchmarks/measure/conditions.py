@@ -46,16 +46,25 @@ def megahertz() -> list[float]:
         return []
 
 
+def other_cores(before: Counters, after: Counters) -> float:
+    """How many cores were busy with what is not ours between the two."""
+    others = after.busy - before.busy - (after.own - before.own)
+    return max(0, others) / (after.elapsed - before.elapsed)
+
+
 class Watch:
     """Collects from its making on. used: what workers have used so far, CPU seconds and switches."""
 
     def __init__(self, used: Callable[[], tuple[float, int]] = lambda: (0.0, 0)) -> None:
         self.used, self.before = used, counters(used)
+        self.looked = self.before
         self.megahertz: list[float] = []
 
-    def look(self) -> None:
-        """Notes the frequencies of this moment."""
+    def look(self) -> float | None:
+        """Notes the frequencies of this moment. Returns how many cores others have kept busy since the last look."""
         self.megahertz += megahertz()
+        before, self.looked = self.looked, counters(self.used)
+        return other_cores(before, self.looked) if before and self.looked else None
 
     def conditions(self) -> Conditions:
         """What has been until now."""
@@ -64,9 +73,8 @@ class Watch:
         if before is None or after is None:
             return Conditions(lowest_megahertz=lowest, highest_megahertz=highest)
         elapsed = after.elapsed - before.elapsed
-        others = after.busy - before.busy - (after.own - before.own)
         return Conditions(
-            other_cores=max(0, others) / elapsed,
+            other_cores=other_cores(before, after),
             stolen_cores=max(0, after.stolen - before.stolen) / elapsed,  # less where a machine has moved meanwhile
             switches_per_second=(after.switches - before.switches) / elapsed,
             lowest_megahertz=lowest,

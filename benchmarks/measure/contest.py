@@ -138,6 +138,7 @@ class Contest:
         """
         seconds = self.suite.seconds_left / self.suite.rows_left
         self.suite.rows_left -= 1
+        self.suite.look_around()
         own = self.admitted(name)
         try:
             if benchmark.disabled:

@@ -16,7 +16,7 @@ from benchmarks.measure.refusals import Refusal
 from benchmarks.measure.work import limit_threads
 from benchmarks.measure.workers import Worker, Workers
 from benchmarks.runs.row import Row
-from benchmarks.runs.saved import COPY, REFERENCE
+from benchmarks.runs.saved import COPY, REFERENCE, Conditions
 from reference import equivalence
 from reference.datasets import CLASSES, Dataset
 from reference.equivalence import Case
@@ -45,6 +45,7 @@ class Suite:
         self.row_count = self.rows_left = row_count
         self.seconds_left = settings.budget * (1 - AA_SHARE)
         self.rows: list[Row] = []  # that have a time
+        self.advised = False
         self.contests: dict[tuple, Contest] = {}
         self.aa_checks: dict[str, AACheck] = {}
         self.complaints: dict[tuple, str | None] = {}
@@ -81,6 +82,13 @@ class Suite:
         weight, bias = initial_parameters(x.shape[1], CLASSES)
         problem = Problem(x, y, weight, bias, batch_size, epochs=self.settings.epochs)
         return equivalence.solved(f"the timed problem ({len(x)} rows, batch {batch_size})", problem)
+
+    def look_around(self) -> None:
+        """Says, once, what to do where something else keeps a core busy."""
+        advice = Conditions(self.watch.look()).advice(self.settings.threads or torch.get_num_threads())
+        if advice and not self.advised:
+            self.advised = True
+            self.workers.say(advice)
 
     def on(self, device: str, rows: int | None, batch_size: int) -> Contest:
         """The Contest on one of the timed problems. Only that one, and those of the A/A checks, keep their workers."""

@@ -13,6 +13,7 @@ from benchmarks.runs.row import LARGEST, Row, RowError, is_a
 
 REFERENCE = "torch_nn"
 COPY = "torch_nn_copy"  # of an A/A check: the reference in another process
+MUCH_OTHER_LOAD = 0.3  # cores
 RESULTS = Path(__file__).parents[2] / "results"
 
 
@@ -50,6 +51,15 @@ class Conditions:
         }
         known = {field: value for field, value in asdict(self).items() if value is not None}
         return ", ".join(words[field].format(value) for field, value in known.items()) or "unknown"
+
+    def advice(self, threads: int) -> str | None:
+        """What to do where something else needs a core that one of several threads needs, too; None if nothing is."""
+        if threads == 1 or (self.other_cores or 0) < MUCH_OTHER_LOAD:
+            return None
+        return (
+            f"something else keeps {self.other_cores:.2f} cores busy, and {threads} threads that wait for each other "
+            f"then take many times as long: stop it, or measure with --torch-threads {threads - 1}"
+        )
 
 
 @dataclass(frozen=True)
