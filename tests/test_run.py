@@ -226,17 +226,37 @@ def test_unlike_rows_land_in_different_groups(mixed, project):
     assert "rows 399" in benchmark["group"]
 
 
-def test_pairs_go_on_until_there_is_a_word_or_the_time_is_over(project):
+def test_pairs_go_on_until_the_time_is_over(project):
     place = project / "elsewhere" / "auto.json"
-    options = ("--dataset=own.npz", "--budget=2", f"--benchmark-json={place}", "-k=manual_inplace or slow")
+    options = ("--dataset=own.npz", "--budget=1", f"--benchmark-json={place}", "-k=manual_inplace or slow")
     with added(
-        project, slow=RIGHT.replace(TRAIN, TRAIN + "    for _ in range(len(x) // 400 * 10**6):\n        pass\n")
+        project, slow=RIGHT.replace(TRAIN, TRAIN + "    for _ in range(len(x) // 400 * 5 * 10**6):\n        pass\n")
     ):
         done = bench(project, "--benchmark-only", *options)
     assert done.returncode == 0, done.stdout
     rows = {row.own.name: row for row in saved.load(place).rows}
-    assert (rows["slow"].pairs, rows["slow"].first_look) == (10, 10)
-    assert rows["manual_inplace"].pairs in [10 << look for look in range(7)]
+    assert rows["slow"].pairs == 8  # the least
+    assert rows["manual_inplace"].pairs > 8
+    assert {row.slice_rows for row in rows.values()} == {None}  # seven steps are not cut
+
+
+def test_a_long_run_is_timed_by_slices(project):
+    place = project / "elsewhere" / "slices.json"
+    options = (
+        "--dataset=own.npz",
+        "--pairs=8",
+        "--batch-size=1",
+        f"--benchmark-json={place}",
+        "-k=manual_inplace or pays",
+    )
+    once = RIGHT.replace(TRAIN, TRAIN + "    time.sleep(0.02)\n").replace("def train", "import time\n\n\ndef train", 1)
+    with added(project, pays_once=once):
+        done = bench(project, "--benchmark-only", *options)
+    assert done.returncode == 0, done.stdout
+    rows = {row.own.name: row for row in saved.load(place).rows}
+    assert rows["manual_inplace"].slice_rows == 10
+    assert rows["manual_inplace"].own.call_seconds < 0.01
+    assert (rows["pays_once"].slice_rows, rows["pays_once"].own.call_seconds) == (None, None)  # nothing left to see
 
 
 def test_processes_come_back_as_one_run(project):

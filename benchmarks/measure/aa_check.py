@@ -24,6 +24,8 @@ class AACheck:
     def go_on(self) -> None:
         """Races a few pairs; before the first row so many that there is an interval. Raises NotComparable."""
         least = 0 if self.pairs else statistics.FEWEST_PAIRS
+        asked_for = self.contest.suite.settings.pairs
+        most = asked_for / self.contest.suite.row_count if asked_for else MOST_PAIRS
         order, end = race.balanced_order(MOST_PAIRS, self.random), perf_counter() + self.seconds
         self.baseline = baseline = self.contest.baseline(REFERENCE)
         if self.copy.worker.status is not None:  # it was ended, by whatever: another takes its place
@@ -35,7 +37,7 @@ class AACheck:
             f"{COPY} {len(self.pairs)}",
             self.contest.places,
             lambda own, baseline, tasks: race.pairs(
-                own, baseline, tasks, order, lambda count: count >= least and perf_counter() >= end
+                own, baseline, tasks, order, lambda count: count >= least and (count >= most or perf_counter() >= end)
             ),
         )
 
