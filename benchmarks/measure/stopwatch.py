@@ -46,6 +46,7 @@ def timed(function: Callable[[], T], clock: Callable[[], float], slowdown: float
     enabled = gc.isenabled()
     gc.disable()
     try:
+        begun = perf_counter()
         cpu_start = process_time()
         start = clock()
         result = function()
@@ -54,19 +55,13 @@ def timed(function: Callable[[], T], clock: Callable[[], float], slowdown: float
             while clock() < end:
                 pass
         seconds = clock() - start
+        ended = perf_counter()
         cpu_seconds = process_time() - cpu_start
-        return Time(seconds, max(0.0, cpu_seconds - cpu_seconds_of_reading(clock))), result
+        reading = start - begun + perf_counter() - ended  # spent on the clocks: beside a run of 20 us it is a tenth
+        return Time(seconds, max(0.0, cpu_seconds - reading)), result
     finally:
         if enabled:
             gc.enable()
-
-
-def cpu_seconds_of_reading(clock: Callable[[], float]) -> float:
-    """The CPU seconds that reading the clocks around a run takes: beside a run of 20 us they are a tenth of it."""
-    start = process_time()
-    clock()
-    clock()
-    return process_time() - start
 
 
 def comes_to_rest(computing: Callable[[], object]) -> bool:
