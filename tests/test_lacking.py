@@ -37,6 +37,8 @@ SAID = {
     "shared memory. Please try to raise your shared memory limit.": "shared memory, /dev/shm, is too small for a",
     "unable to open shared memory object </torch_7_1> in read-write mode": "shared memory, /dev/shm, is too small",
     "[Errno 28] No space left on device: '/tmp/a.c'": "no space is left on a disk",
+    "can't start new thread": "no more threads or processes may be started",
+    "[Errno 11] 64 threads: Resource temporarily unavailable": "no more threads or processes may be started",
 }
 
 

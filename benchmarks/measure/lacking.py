@@ -25,7 +25,8 @@ MEANINGS = [
         r"(?:out of|insufficient) shared memory|shared memory(?: object|\(shm\))|No space left.*\(synchronize\.py",
         "shared memory, /dev/shm, is too small for a worker",
     ),
-    (r"No space left on device(?::? '([^']+)')?", "no space is left on a disk"),
+    (r"No space left on device", "no space is left on a disk"),
+    (r"can't start new thread|Resource temporarily unavailable", "no more threads or processes may be started"),
 ]
 
 
