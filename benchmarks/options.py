@@ -3,7 +3,6 @@
 import argparse
 import ctypes
 import os
-import re
 import tempfile
 from contextlib import suppress
 from datetime import datetime
@@ -14,6 +13,7 @@ import pytest
 
 import implementations
 from benchmarks.runs import saved, statistics
+from benchmarks.runs.row import NAME
 from benchmarks.show import table
 
 FULL_SECONDS = 120
@@ -95,12 +95,8 @@ def checked_settings(option: Any) -> Settings:
         value = getattr(option, name)
         return None if value is None else checked_integers(f"--{name.replace('_', '-')}", value)
 
-    for name in (saved.REFERENCE, saved.COPY):
-        if name in implementations.names():
-            raise pytest.UsageError(f"implementations/{name}.py: this name is the reference's; choose another")
     for name in implementations.names():
-        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-            raise pytest.UsageError(f"implementations/{name}.py: expected a name of letters, digits and _; rename it")
+        check_name(name)
     count = integer("processes")
     part = integer("part", least=0)
     least = statistics.FEWEST_PAIRS if count == 1 else 2
@@ -131,6 +127,16 @@ def checked_settings(option: Any) -> Settings:
         timeout=checked_timeout(option.timeout),
         spawn=option.spawn,
     )
+
+
+def check_name(name: str) -> None:
+    """Raises pytest.UsageError where no row of a file of this name could be saved, or told from the reference's."""
+    if name in (saved.REFERENCE, saved.COPY):
+        raise pytest.UsageError(f"implementations/{name}.py: this name is the reference's; choose another")
+    if not NAME.fullmatch(name):
+        raise pytest.UsageError(
+            f"implementations/{name}.py: expected a name of letters, digits and _, at most 100; rename it"
+        )
 
 
 def checked_columns(value: str | None) -> tuple[str, ...]:

@@ -9,14 +9,27 @@ import ast
 import importlib
 import importlib.util
 import io
+import os
 import re
 import shutil
 import tokenize
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 FOLDER = Path(__file__).parent
+
+ON = ("1", "y", "yes", "t", "true", "on")
+# Variables of the environment that turn a compiler off: its name in a source, and the values that do so.
+SWITCHES = {
+    "NUMBA_DISABLE_JIT": ("numba", ("1",)),
+    "TORCHDYNAMO_DISABLE": ("torch.compile", ("1",)),
+    "TORCH_COMPILE_DISABLE": ("torch.compile", ("1",)),
+    "PYTORCH_JIT": ("torch.jit", ("0", "false", "no")),
+    "JAX_DISABLE_JIT": ("jax", ON),
+    "TRITON_INTERPRET": ("triton", ON),
+}
 
 
 def names() -> list[str]:
@@ -35,14 +48,18 @@ def load(name: str) -> ModuleType:
 
 
 def source(name: str) -> str:
-    """The text of the file."""
-    return (FOLDER / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8-sig", errors="replace")
+    """The text of the file, in the encoding that it declares; as far as it can be read in UTF-8 where that fails."""
+    content = (FOLDER / f"{name.replace('.', '/')}.py").read_bytes()
+    try:
+        return importlib.util.decode_source(content)
+    except (SyntaxError, UnicodeDecodeError):
+        return content.decode("utf-8-sig", errors="replace")
 
 
 def c_source(name: str) -> str:
     """The text of the C or CUDA file of the same name, "" if there is none."""
     paths = [path for suffix in (".c", ".cu") if (path := FOLDER / f"{name}{suffix}").exists()]
-    return "".join(path.read_text(encoding="utf-8") for path in paths)
+    return "".join(path.read_text(encoding="utf-8", errors="replace") for path in paths)
 
 
 def docstring(name: str) -> str:
@@ -57,7 +74,7 @@ def first_line(name: str) -> str:
 
 def parent(name: str) -> str | None:
     """The implementation this one is compared with, from "Compare with `parent`: ..."; None at the root."""
-    match = re.search(r"^Compare with `(\w+)`", docstring(name), re.MULTILINE)
+    match = re.search(r"^Compare with `(\w{1,100})`", docstring(name), re.MULTILINE)
     return match and match[1]
 
 
@@ -105,6 +122,24 @@ def missing(name: str, device: str) -> list[str]:
     return missing_packages(name, device) + missing_programs(name)
 
 
+def misdeclared(name: str) -> str:
+    """What is wrong with what the file declares, in words; "" if nothing. It counts as not declared elsewhere."""
+    for constant, (is_usable, expected) in CONSTANTS.items():
+        node = _assigned(name, constant)
+        if node and not is_usable(_literal(node)):
+            return f"{constant} = {' '.join(ast.unparse(node).split())[:60]}: expected {expected}"
+    return ""
+
+
+def not_compiled(name: str) -> str:
+    """Which variable of the environment turns off a compiler that the file uses, in words; "" if none does."""
+    for variable, (compiler, values) in SWITCHES.items():
+        value = os.environ.get(variable, "")
+        if value.lower() in values and compiler in _used(name):
+            return f"not compiled: {variable}={value} turns {compiler} off; unset it"
+    return ""
+
+
 def lines_of_code(text: str) -> int:
     """How many lines of Python source hold code: no blank lines, comments or docstrings."""
     docstrings: set[int] = set()
@@ -136,22 +171,76 @@ def _tree(name: str) -> ast.Module:
     """The syntax tree of the file; an empty one where it cannot be read or parsed: `load` will say why."""
     try:
         return ast.parse(source(name))
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, MemoryError, RecursionError):
         return ast.Module([], [])
 
 
-def _constant(name: str, constant: str, default: tuple[Any, ...]) -> Any:
-    """What a module-level assignment holds, a dict or else a tuple, also of one string alone; or the default."""
+def _used(name: str) -> set[str]:
+    """The packages that the file imports, and what it names with a dot, such as torch.compile."""
+    found = set()
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module.partition(".")[0], node.module}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute):
+            found.add(ast.unparse(node))
+    return found
+
+
+def _assigned(name: str, constant: str) -> ast.expr | None:
+    """What a module-level assignment gives a constant, with or without a type; None where there is none."""
     for node in _tree(name).body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == constant for t in node.targets):
-            try:
-                value = ast.literal_eval(node.value)
-            except ValueError:
-                return default
-            return value if isinstance(value, dict) else _tuple(value)
-    return default
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == constant for target in targets):
+            return getattr(node, "value", None)
+    return None
+
+
+def _literal(node: ast.expr) -> Any:
+    """The value that is written there; None where it would have to be computed."""
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _constant(name: str, constant: str, default: tuple[Any, ...]) -> Any:
+    """What the file declares, a dict or else a tuple, also of one string alone; the default where that is unusable."""
+    node = _assigned(name, constant)
+    value = node and _literal(node)
+    if not CONSTANTS[constant][0](value):
+        return default
+    return value if isinstance(value, dict) else _tuple(value)
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:
     """The values; of one string alone, a tuple that holds it."""
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _are_texts(value: Any) -> bool:
+    """Whether it is a text, or several; none of them is empty."""
+    return isinstance(value, str | tuple | list | set) and all(isinstance(one, str) and one for one in _tuple(value))
+
+
+def _are_packages(value: Any) -> bool:
+    """Whether it is the name of a package as it is imported, or several, or a dict of them by device type."""
+    if isinstance(value, dict):
+        return _are_texts(tuple(value)) and all(not isinstance(v, dict) and _are_packages(v) for v in value.values())
+    return _are_texts(value) and all(part.isidentifier() for one in _tuple(value) for part in one.split("."))
+
+
+def _is_version(value: Any) -> bool:
+    """Whether it is a pair of whole numbers."""
+    return isinstance(value, tuple) and [type(number) for number in value] == [int, int]
+
+
+# What a file may declare: whether a value is usable, and what is expected in words.
+CONSTANTS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "DEVICES": (lambda value: _are_texts(value) and len(value) > 0, 'device types, as in ("cpu", "cuda")'),
+    "REQUIRES": (_are_packages, 'names of packages as they are imported, as in ("numba",)'),
+    "PROGRAMS": (_are_texts, 'names of programs, as in ("cc",)'),
+    "CAPABILITY": (_is_version, "a pair of numbers, as in (9, 0)"),
+}

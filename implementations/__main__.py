@@ -149,6 +149,8 @@ def check_name(name: str) -> None:
 
 def check(name: str, device: str) -> None:
     """Raises Refusal unless the implementation can run here on that device."""
+    if complaint := implementations.misdeclared(name):
+        raise Refusal(f"{name}: {complaint}")
     if device not in implementations.devices(name):
         runs_on = implementations.devices(name)
         raise Refusal(f"{name} runs on {', '.join(runs_on)} only, not on {device}; use --device {runs_on[0]}")

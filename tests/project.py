@@ -47,10 +47,10 @@ def bench(project, *arguments, plugin=None, **environment):
 
 @contextmanager
 def added(project, **files):
-    """Implementations that are there for a while: texts by their names."""
+    """Implementations that are there for a while: texts, or bytes, by their names."""
     paths = {project / "implementations" / f"{name}.py": text for name, text in files.items()}
     for path, text in paths.items():
-        path.write_text(text)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
     try:
         yield
     finally:

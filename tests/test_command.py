@@ -154,6 +154,13 @@ def test_a_missing_package_is_named(monkeypatch):
         command.check("manual_inplace", "cpu")
 
 
+def test_what_a_file_declares_amiss_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(implementations, "FOLDER", tmp_path)
+    (tmp_path / "idea.py").write_text("PROGRAMS = 3\n")
+    with pytest.raises(command.Refusal, match=r'^idea: PROGRAMS = 3: expected names of programs, as in \("cc",\)$'):
+        command.check("idea", "cpu")
+
+
 def test_what_only_the_machine_can_tell_is_one_line(monkeypatch):
     def watch(*_):
         raise NotImplementedError("no cluster of 8 blocks on this GPU")

@@ -1,5 +1,5 @@
-"""Trainers that keep answers, leave something behind, crash or never end: none harms another row, or gets a time it has
-not earned. Two runs of the benchmark, with all of them among right rows.
+"""Trainers that keep answers, leave something behind, crash or never end, declare nonsense or lack what they need: none
+harms another row, or gets a time it has not earned. Runs of the benchmark, the first with all of them among right rows.
 
 What is timed all the same has trained: it had to get the right answer from a start that it had never seen.
 """
@@ -164,7 +164,47 @@ CRASHES = {
         TRAIN, TRAIN + "    while len(x) == 400:\n        print('and again ' * 10**6)\n"
     ),
 }
+
+# --- what is declared, and what the machine lacks --------------------------------------------------------------------
+
+
+def declaring(line):
+    """A right trainer with one more line above its imports."""
+    return f"{line}\n{RIGHT[RIGHT.index('import torch') :]}"
+
+
+DECLARED = {
+    "declares_no_devices": declaring("DEVICES = None"),
+    "declares_devices_with_a_type": declaring('DEVICES: tuple = ("cpu",)'),
+    "requires_a_number": declaring("REQUIRES = (1,)"),
+    "requires_what_is_no_import": declaring('REQUIRES = ("scikit-learn",)'),
+    "requires_what_is_broken": declaring('REQUIRES = ("broken_by_chance",)\nimport broken_by_chance'),
+    "uses_numba": declaring("import numba"),
+}
+LACKS = {
+    "lacks_a_header": RIGHT.replace(
+        TRAIN,
+        "import subprocess\n\n\n" + TRAIN + "    cc = subprocess.run(['cc', '-E', '-'], input='#include <none.h>', "
+        "capture_output=True, text=True)\n    raise RuntimeError(f'cc failed: {cc.stderr}')\n",
+    ),
+    "lacks_shared_memory": RIGHT.replace(
+        TRAIN, TRAIN + "    exec(compile('raise OSError(28, \"No space left on device\")', 'synchronize.py', 'exec'))\n"
+    ),
+}
+if importlib.util.find_spec("jax"):
+    LACKS["lacks_a_platform"] = declaring(
+        "import os\nos.environ['JAX_PLATFORMS'] = 'abacus'\nimport jax\njax.numpy.ones(3)"
+    )
+IN_LATIN_1 = f"# -*- coding: latin-1 -*-\n{RIGHT}\n\ngröße = 1\n".encode("latin-1")
 REASONS = {
+    "declares_no_devices": r'wrong: DEVICES = None: expected device types, as in \("cpu", "cuda"\)',
+    "requires_a_number": r"wrong: REQUIRES = \(1,\): expected names of packages as they are imported, as in ",
+    "requires_what_is_no_import": r"wrong: REQUIRES = \('scikit-learn',\): expected names of packages as they are imp",
+    "requires_what_is_broken": r"wrong: raised ImportError: libnone\.so: cannot open shared object file \(broken_by_c",
+    "uses_numba": "skipped: not compiled: NUMBA_DISABLE_JIT=1 turns numba off; unset it$",
+    "lacks_a_header": r"skipped: the compiler finds no none\.h$",
+    "lacks_shared_memory": "skipped: shared memory, /dev/shm, is too small for a worker$",
+    "lacks_a_platform": "skipped: JAX finds no platform here with JAX_PLATFORMS=abacus$",
     "keeps_by_.*": "wrong: .*the update is off by",
     "trained_in_prepare": "wrong: the timed problem: the update is off by",
     "prepared_changes_later": "wrong: .*the update is off by",
@@ -182,7 +222,9 @@ REASONS = {
     "never_ends": "wrong: not done after 12 s, the limit of --timeout; it was at: its first call",
     "prints_without_end": "wrong: (raised OSError: .*File too large|not done after 12 s)",
 }
-TIMED = [name for name in LEFT_BEHIND if name not in REASONS] + ["is_two"]
+TIMED = [name for name in LEFT_BEHIND if name not in REASONS]
+TIMED += ["is_two", "declares_devices_with_a_type", "in_latin_1"]
+FILES = {**KEPT_ANSWERS, **LEFT_BEHIND, **CRASHES, **DECLARED, **LACKS, "in_latin_1": IN_LATIN_1}
 
 
 @pytest.fixture(scope="module")
@@ -194,16 +236,17 @@ def project(tmp_path_factory):
 def run(project):
     """One run with all of them, among rows that are right; its process, what it saved, and when it began."""
     (project / "wave_of_chance.py").write_text("import numpy as np\n\nnp.random.rand()\n")
-    files = {**KEPT_ANSWERS, **LEFT_BEHIND, **CRASHES}
-    files = {name: text.replace("FOLDER", repr(str(project))) for name, text in files.items()}
+    broken = "raise ImportError('libnone.so: cannot open shared object file')\n"
+    (project / "broken_by_chance.py").write_text(broken)
+    files = {name: text for name, text in FILES.items() if isinstance(text, bytes)}
+    files |= {name: text.replace("FOLDER", repr(str(project))) for name, text in FILES.items() if name not in files}
     began = time.time()
     with added(project, **files):
         names = " or ".join([*files, "manual_inplace", "zz_right"])
         with added(project, zz_right=RIGHT):
             path = project / "ill.json"
-            done = bench(
-                project, "--benchmark-only", "--timeout=12", "--pairs=8", f"--benchmark-json={path}", "-k", names
-            )
+            options = ("--timeout=12", "--pairs=8", f"--benchmark-json={path}", "-k", names)
+            done = bench(project, "--benchmark-only", *options, NUMBA_DISABLE_JIT="1")
     return done, saved.load(path), began
 
 
@@ -211,10 +254,10 @@ def test_the_run_goes_through_all_of_them(run):
     done, found, _ = run
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert len(found.rows) + len(found.untimed) == len(KEPT_ANSWERS | LEFT_BEHIND | CRASHES) + 2
+    assert len(found.rows) + len(found.untimed) == len(FILES) + 2
 
 
-@pytest.mark.parametrize("name", [*KEPT_ANSWERS, *LEFT_BEHIND, *CRASHES])
+@pytest.mark.parametrize("name", FILES)
 def test_a_row_without_a_time_says_why_and_the_others_have_trained(name, run):
     _, found, _ = run
     reasons = dict(found.untimed)

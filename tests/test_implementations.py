@@ -156,7 +156,7 @@ def test_a_program_that_is_missing(folder):
     assert implementations.missing("idea", "cpu") == implementations.missing_programs("idea") == ["no_such_program"]
 
 
-@pytest.mark.parametrize("text", ["", "def train(:\n", "DEVICES = devices()\n", "\0"])
+@pytest.mark.parametrize("text", ["", "def train(:\n", "DEVICES = devices()\n", "\0", "x = " + "-" * 10**5 + "1"])
 def test_a_file_that_says_nothing_or_is_broken_is_listed_all_the_same(folder, text):
     (folder / "idea.py").write_text(text)
     assert implementations.names() == ["idea"]
@@ -164,6 +164,87 @@ def test_a_file_that_says_nothing_or_is_broken_is_listed_all_the_same(folder, te
     assert implementations.parent("idea") is None
     assert implementations.devices("idea") == ("cpu", "cuda")
     assert implementations.missing_packages("idea", "cpu") == []
+
+
+def test_hidden_files_are_no_rows(folder):
+    """What macOS and Emacs lay beside a file."""
+    (folder / "idea.py").touch()
+    (folder / "._idea.py").write_bytes(b"\0\x05\x16\x07")
+    (folder / ".#idea.py").symlink_to("somebody@somewhere")
+    assert implementations.names() == ["idea"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("DEVICES = None", "DEVICES = ()", "DEVICES = (1,)", "DEVICES: tuple = 3", "DEVICES = ('cpu',) * 2"),
+        *("REQUIRES = (1,)", "REQUIRES = ('',)", "REQUIRES = {'cpu': {}}", "REQUIRES = {[]: 1}", "REQUIRES = 'a-b'"),
+        *("PROGRAMS = 3", "PROGRAMS = {'cpu': 'cc'}", "CAPABILITY = 9", "CAPABILITY = (9.0, 0)", "CAPABILITY = '9.0'"),
+    ],
+)
+def test_what_is_declared_amiss_is_said_and_counts_as_not_declared(folder, line):
+    (folder / "idea.py").write_text(line)
+    constant, value = re.split(r"(?:: tuple)? = ", line)
+    assert implementations.misdeclared("idea").startswith(f"{constant} = {value}: expected ")
+    assert implementations.devices("idea") == ("cpu", "cuda")
+    assert implementations.missing("idea", "cpu") == []
+    assert implementations.too_old("idea", (5, 0)) == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("DEVICES = 'cpu'", "DEVICES: tuple = ('cpu',)", "DEVICES: tuple[str, ...]", "REQUIRES = {}", "REQUIRES = ()"),
+        *("REQUIRES = {'cpu': ['os.path'], 'cuda': 'sys'}", "PROGRAMS = ['sh']", "CAPABILITY = (9, 0)", "x = None"),
+    ],
+)
+def test_what_is_declared_well_is_left_alone(folder, line):
+    (folder / "idea.py").write_text(line)
+    assert implementations.misdeclared("idea") == ""
+    assert ("cuda" not in implementations.devices("idea")) == ("'cpu'" in line and "DEVICES" in line)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_declares_what_is_usable(name):
+    assert implementations.misdeclared(name) == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "names"),
+    [
+        ("NUMBA_DISABLE_JIT", "1", {"numba_dense", "numba_sparse"}),
+        ("NUMBA_DISABLE_JIT", "0", set()),
+        ("TORCHDYNAMO_DISABLE", "1", {"compile_reduce_overhead", "compile_step"}),
+        ("JAX_DISABLE_JIT", "True", {"jax_scan"}),
+        ("TRITON_INTERPRET", "1", {"triton_epoch", "triton_step"}),
+        ("PYTORCH_JIT", "1", set()),
+    ],
+)
+def test_a_compiler_that_is_turned_off_is_named(variable, value, names, monkeypatch):
+    for switch in implementations.SWITCHES:
+        monkeypatch.delenv(switch, raising=False)
+    monkeypatch.setenv(variable, value)
+    found = {name: implementations.not_compiled(name) for name in NAMES}
+    assert {name for name in NAMES if found[name]} == names
+    assert all(found[name].startswith(f"not compiled: {variable}={value} turns ") for name in names)
+
+
+@pytest.mark.parametrize("line", ["@torch.jit.script", "@script"])
+def test_what_is_compiled_is_known_by_either_import(folder, line, monkeypatch):
+    monkeypatch.setenv("PYTORCH_JIT", "0")
+    (folder / "idea.py").write_text(f"import torch\nfrom torch.jit import script\n\n{line}\ndef f(x):\n    return x\n")
+    assert implementations.not_compiled("idea") == "not compiled: PYTORCH_JIT=0 turns torch.jit off; unset it"
+
+
+def test_a_source_is_read_in_its_own_encoding(folder):
+    text = "# -*- coding: latin-1 -*-\ngröße = 1\n"
+    (folder / "idea.py").write_bytes(text.encode("latin-1"))
+    (folder / "unknown.py").write_bytes(text.replace("latin-1", "latin-x").encode("latin-1"))
+    (folder / "idea.c").write_bytes("int größe; /* größer */\n".encode("latin-1"))
+    assert implementations.source("idea") == text
+    assert implementations.lines_of_code(implementations.source("idea")) == 1
+    assert implementations.source("unknown") == "# -*- coding: latin-x -*-\ngr\ufffd\ufffde = 1\n"
+    assert implementations.c_lines_of_code(implementations.c_source("idea")) == 1
 
 
 def test_lines_of_c_are_neither_blank_nor_comment():

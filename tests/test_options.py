@@ -185,7 +185,7 @@ def test_the_references_names_are_refused(name, monkeypatch):
         settings()
 
 
-@pytest.mark.parametrize("name", ["my-idea", "größe"])
+@pytest.mark.parametrize("name", ["my-idea", "größe", "my.idea", "one\u00a0idea", "a" * 101, ""])
 def test_a_name_that_no_row_can_have_is_refused_before_anything_is_timed(name, monkeypatch):
     monkeypatch.setattr(implementations, "names", lambda: [name])
     with pytest.raises(pytest.UsageError, match=f"^implementations/{name}.py: expected a name of letters, digits and"):

@@ -246,6 +246,23 @@ def cpu_time_is_that_of_the_call(stopwatch):
     assert 0.5 > busy >= 0.05 > idle
 
 
+def cpu_time_is_without_that_of_the_clocks(stopwatch):
+    """As they are read around a run, more would be spent than there was time for. Each reading takes a second."""
+    now = SimpleNamespace(seconds=0)
+
+    def read():
+        now.seconds += 1
+        return now.seconds
+
+    def compute():
+        now.seconds += 20
+
+    stopwatch.process_time = stopwatch.perf_counter = read
+    time, _ = stopwatch.timed(compute, read)
+    assert time.seconds == 21
+    assert 18 < time.cpu_seconds <= 20
+
+
 def who_computes_is_waited_for(stopwatch):
     """Somebody who computes for five looks and then rests; and somebody who goes on."""
     now = SimpleNamespace(seconds=0.0)
@@ -307,6 +324,10 @@ def test_a_race_is_run_right(check):
 @pytest.mark.parametrize("check", OF_THE_STOPWATCH, ids=lambda check: check.__name__)
 def test_time_is_taken_right(check):
     check(stopwatch)
+
+
+def test_cpu_time_is_without_that_of_the_clocks():
+    cpu_time_is_without_that_of_the_clocks(changed(stopwatch))
 
 
 def test_who_computes_is_waited_for():
@@ -431,8 +452,13 @@ MUTANTS = {
     ),
     "CPU time of all the process's life": (
         stopwatch,
-        ("process_time() - cpu_start)", "process_time())"),
+        ("process_time() - cpu_start", "process_time()"),
         cpu_time_is_that_of_the_call,
+    ),
+    "CPU time of the clocks counted": (
+        stopwatch,
+        ("cpu_seconds - reading", "cpu_seconds"),
+        cpu_time_is_without_that_of_the_clocks,
     ),
     "threads not waited for": (
         stopwatch,

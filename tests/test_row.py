@@ -2,14 +2,21 @@
 
 import dataclasses
 import json
+import re
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import implementations
+from benchmarks import options
+from benchmarks.measure import contest
+from benchmarks.runs import saved
 from benchmarks.runs.row import LONGEST, Row, RowError, clean, joined
-from tests.made_up import info, row
+from benchmarks.show import layers
+from tests.made_up import content, info, row, run
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +40,38 @@ def test_the_keys_of_a_saved_row_keep_their_order():
 def test_a_clean_text_survives_saving(text):
     one = row(idea=clean(text), dataset=clean(text), dataset_origin=clean(text))
     assert Row.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+NAMES = st.from_regex(r"\A\w{0,120}\Z") | st.text()
+
+
+@given(name=NAMES, parent=NAMES, text=st.text(st.characters()))
+@example("my-idea", "none", "")
+@example("größe", "größe", "")
+@example("a" * 101, "none", "")
+@example("idea", "a" * (LONGEST + 1), "Adds\u00a01\u202f000 rows | columns.\x1b\udc80")
+@settings(max_examples=200, deadline=None)
+def test_what_is_accepted_before_a_run_can_be_read_after_it(name, parent, text):
+    """Whatever a file is called and says of itself."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        try:
+            options.check_name(name)
+        except pytest.UsageError:
+            return
+        patched.setattr(implementations, "FOLDER", Path(folder))
+        (Path(folder) / f"{name}.py").write_text(ascii(f"{text}\n\nCompare with `{parent}`: all.") + "\n")
+        idea, found = clean(implementations.first_line(name)), implementations.parent(name)
+        made = run(row(name, parent=found, idea=idea), row("other", baseline=name, parent=name, idea=idea))
+        path = Path(folder) / "run.json"
+        saved.write(path, content(made))
+        assert saved.load(path) == made
+        lines = [line for line in layers.markdown(made).splitlines() if line.startswith("|")]
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+
+
+def test_a_processors_name_is_one_that_a_row_may_hold(monkeypatch):
+    monkeypatch.setattr(contest.cpuinfo, "get_cpu_info", lambda: {"brand_raw": "A\u00a0processor\0\0"})
+    assert row(device_name=contest.cpu_name.__wrapped__()).setting.device_name.startswith("A processor, ")
 
 
 def test_cleaning_takes_nothing_that_can_be_read():

@@ -1,6 +1,7 @@
 """What people read: the table, its Markdown, and two runs side by side; and saved runs that are damaged."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -351,11 +352,14 @@ def test_a_run_that_is_not_there(tmp_path, monkeypatch):
         saved.newest()
 
 
-def test_the_newest_run_is_the_last_by_name(tmp_path, monkeypatch):
+def test_the_newest_run_is_the_one_that_was_saved_last_whatever_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(saved, "RESULTS", tmp_path)
-    for name in ("run-20260102-000000-9.json", "run-20260101-235959-10.json", "other.json"):
+    names = ("run-before-my-idea.json", "run-20260102-000000-9.json", "run-20260101-235959-10.json", "other.json")
+    for second, name in enumerate(names):
         (tmp_path / name).touch()
-    assert saved.newest().name == "run-20260102-000000-9.json"
+        os.utime(tmp_path / name, (second, second))
+    (tmp_path / "run-9.json").symlink_to("gone.json")
+    assert saved.newest().name == "run-20260101-235959-10.json"
 
 
 # --- verdicts -----------------------------------------------------------------------------------------------

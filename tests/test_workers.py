@@ -2,6 +2,7 @@
 
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -88,6 +89,14 @@ def test_what_workers_use_is_counted_when_they_are_gone_too(forks):
     worker.stop()
     after = forks.usage()
     assert before[0] <= meanwhile[0] <= after[0]
+
+
+def test_a_compiler_that_fails_is_heard(monkeypatch):
+    """Torch would hide it where it is told to, and what was not compiled would have a time."""
+    monkeypatch.setenv("TORCHDYNAMO_SUPPRESS_ERRORS", "1")
+    monkeypatch.setattr(workers.subprocess, "Popen", lambda command, env, **_: env)
+    environment = Workers.launched(SimpleNamespace(address="1", token="2"))
+    assert environment == {name: value for name, value in os.environ.items() if "SUPPRESS" not in name}
 
 
 def test_a_path_too_long_for_a_socket_gives_a_port(tmp_path):

@@ -280,6 +280,8 @@ class Contest:
         """What an implementation needs and does not find on this device, in words; "" if it can run."""
         if missing := implementations.missing(name, self.device):
             return f"{', '.join(missing)} not installed"
+        if off := implementations.not_compiled(name):
+            return off
         if self.device == "cpu":
             return ""
         return implementations.too_old(name, self.baseline(REFERENCE).hardware["capability"])
@@ -290,6 +292,8 @@ class Contest:
         side: of a pair, "own" or "baseline"; the two do not read the same pages.
         """
         if name not in (REFERENCE, COPY):
+            if complaint := implementations.misdeclared(name):
+                raise Wrong(complaint)
             if self.device not in implementations.devices(name):
                 raise NotComparable(f"does not run on {self.device}")
             if lacks := self.lacks(name):
@@ -423,6 +427,6 @@ def version(package: str) -> str:
 @functools.cache
 def cpu_name() -> str:
     """The processor's name, the number of cores this process may use, and torch's vector instructions."""
-    name = cpuinfo.get_cpu_info().get("brand_raw") or platform.machine()
+    name = clean(cpuinfo.get_cpu_info().get("brand_raw") or "") or platform.machine()  # some end in NUL
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{name}, {cores} cores, {torch.backends.cpu.get_cpu_capability()}"

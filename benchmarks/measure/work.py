@@ -2,10 +2,8 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -16,6 +14,7 @@ from torch import Tensor
 
 import implementations
 from benchmarks.measure import counts, floor, slices
+from benchmarks.measure.lacking import lacking
 from benchmarks.measure.slices import Slice, Task
 from benchmarks.measure.stopwatch import Time, clock, timed
 from benchmarks.runs.saved import COPY, REFERENCE
@@ -54,7 +53,7 @@ class TimedProblem(NamedTuple):
 class FirstCall(NamedTuple):
     """What an implementation did when it was called first. seconds: with its import and its `prepare`.
 
-    lacks: what it needs and did not find, in its own words, or None.
+    lacks: what it needs and did not find, in words, or None.
     """
 
     seconds: float
@@ -96,8 +95,8 @@ class Work:
             changed = [] if len(sys.modules) > modules else changed
             seconds = self.clock() - start
         except (Exception, SystemExit) as raised:
-            if isinstance(raised, NotImplementedError) and is_own(raised):
-                return FirstCall(0.0, Answer(None, None), " ".join(str(raised).split())[:200] or "it cannot run here")
+            if lacks := lacking(raised):
+                return FirstCall(0.0, Answer(None, None), lacks)
             return FirstCall(0.0, Answer(None, f"raised {equivalence.described(raised)}"), None)
         return FirstCall(seconds, equivalence.answered(result, given, given, changed), None)
 
@@ -201,11 +200,6 @@ def unpacked(problem: tuple) -> Problem:
     """The Problem of what `reference.problem.arrays` makes of it."""
     x, y, weight, bias = map(torch.from_numpy, problem[:4])
     return Problem(x, y, weight, bias, *problem[4:])
-
-
-def is_own(raised: BaseException) -> bool:
-    """Whether an implementation has raised it, not what it calls: torch says so of operations that it lacks."""
-    return Path(traceback.extract_tb(raised.__traceback__)[-1].filename).parent == implementations.FOLDER
 
 
 def module(name: str) -> ModuleType:

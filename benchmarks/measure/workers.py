@@ -25,6 +25,7 @@ START_SECONDS = 120  # for a process to start and to import torch
 HELLO_SECONDS = 5  # to say who it is
 LOOK_AFTER, SAY_AFTER = 1, 10  # seconds of waiting, each time
 LAST_LINE = 200  # characters
+HUSHED = "TORCHDYNAMO_SUPPRESS_ERRORS"  # lets torch.compile fail unseen, and its row be timed as if it were compiled
 LONGEST_ADDRESS = 103  # bytes of a socket's path, the least that a system allows (macOS)
 STIRRED_SECONDS, STIRRED = 0.002, 0.05  # what a side may compute while it should rest: so long, and of the other's time
 
@@ -83,7 +84,8 @@ class Workers:
     def launched(self, *role: str, **options: Any) -> subprocess.Popen:
         """The process of a new interpreter."""
         command = [sys.executable, "-m", "benchmarks.measure.worker", self.address, self.token, *role]
-        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, **options)
+        environment = {name: value for name, value in os.environ.items() if name != HUSHED}
+        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=environment, **options)
 
     def accepted(self, expected: int) -> Connection:
         """The connection of the process with this number, which knows the token. Raises Wrong if it does not come."""

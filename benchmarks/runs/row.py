@@ -19,6 +19,7 @@ from benchmarks.runs.statistics import Estimate, Sample
 
 LONGEST = 1000  # of any text in a run
 LARGEST = 1e18  # of any number in a run; NaN and infinity are not below it
+NAME = re.compile(r"[A-Za-z0-9_]{1,100}")  # of an implementation, a baseline or a device
 
 
 class RowError(Exception):
@@ -254,7 +255,7 @@ def check_values(row: Row) -> None:
         value = attrgetter(LAYOUT[key])(row)
         if not is_a(value, kind):
             raise RowError(f"a row without a usable {key!r}; was it saved by another version of this suite?")
-        if key in ("name", "baseline", "device") and not re.fullmatch(r"[A-Za-z0-9_]{1,100}", value):
+        if key in ("name", "baseline", "device") and not NAME.fullmatch(value):
             raise RowError(f"a row's {key} is {value[:40]!a}; expected letters, digits and _")
         if isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST):
             raise RowError(f"a row's {key} is {value[:40]!a}; expected one line of at most {LONGEST} letters")

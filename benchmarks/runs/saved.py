@@ -134,11 +134,11 @@ def check_aa_checks(run: Run) -> None:
 
 
 def newest() -> Path:
-    """The path of the newest run that was saved by itself. Raises RunError."""
-    runs = sorted(RESULTS.glob("run-*.json"))
+    """The path of the run that was saved last of those that were saved by themselves. Raises RunError."""
+    runs = [path for path in RESULTS.glob("run-*.json") if path.is_file()]
     if not runs:
         raise RunError(f"no run-*.json in {RESULTS}: run `pytest benchmarks --benchmark-only` first, or name a file")
-    return runs[-1]
+    return max(runs, key=lambda path: (path.stat().st_mtime_ns, path.name))  # names hold local time, and can be changed
 
 
 def load(path: str | Path) -> Run:

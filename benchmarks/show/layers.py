@@ -44,7 +44,7 @@ def line(row: Row, several_devices: bool) -> list[str]:
     return [
         cells.row_id(row.own.name, row.setting.device) if several_devices else row.own.name,
         row.baseline.name,
-        row.idea or "",
+        (row.idea or "").replace("|", r"\|"),  # in Markdown it would begin a cell
         "" if price == cells.NOT_MEASURED else f"{row.ratio.value:.2f}",
         price,
         f"{low:+.1f} to {high:+.1f}",
