@@ -41,6 +41,7 @@ ELSEWHERE = {
     "--benchmark-warmup": "each side trains right before every timed run, untimed",
     "--benchmark-columns": "--columns chooses those of the table",
     "--benchmark-sort": "rows are sorted by their ratio to the baseline",
+    "--benchmark-group-by": "rows of one problem on one device stand together",
 }
 
 
@@ -253,8 +254,9 @@ def expanded(path: Path) -> Path:
 
 def check_writable(path: Path) -> None:
     """Raises pytest.UsageError where a run could not be saved, before it is measured."""
-    if path.is_dir():
-        raise pytest.UsageError(f"cannot save to {path}: it is a folder; name a file with --benchmark-json FILE")
+    if path.exists() and not path.is_file():  # a run is put in the place of what is there, be it /dev/null
+        what = "a folder" if path.is_dir() else "no ordinary file"
+        raise pytest.UsageError(f"cannot save to {path}: it is {what}; name a file with --benchmark-json FILE")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):

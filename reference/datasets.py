@@ -17,7 +17,7 @@ import tempfile
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -212,6 +212,7 @@ def fetched(file: IDX, folder: Path) -> bytes:
             f"{error.name} is not installed, so MNIST cannot be fetched: pip install {error.name}"
         ) from None
     pooch.get_logger().setLevel("WARNING")
+    by_hand = f"by hand: put {IMAGES.name} and {LABELS.name} into {folder}, gzipped or not"
     reasons = []
     for mirror in MIRRORS:
         downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
@@ -224,15 +225,14 @@ def fetched(file: IDX, folder: Path) -> bytes:
         except ValueError:
             reasons.append(f"{host(mirror)}: not the file (SHA-256 differs)")
         except OSError as error:
+            if error.errno is None:  # not the system's: requests raises it where its certificates are missing
+                raise DatasetError(f"{file.name} cannot be fetched: {error}", by_hand) from None
             raise DatasetError(
                 f"cannot write to {folder}: {error.strerror or error}; make room there, or set NN_DATA_DIR"
             ) from None
     lying = [path.name for path in (*places(file, folder), folder / PICKLE) if path.exists()]
     rejected = f", and {' and '.join(lying)} in the cache: damaged, or another file" if lying else ""
-    raise DatasetError(
-        f"{file.name} from no mirror ({'; '.join(reasons)}){rejected}",
-        f"by hand: put {IMAGES.name} and {LABELS.name} into {folder}, gzipped or not",
-    )
+    raise DatasetError(f"{file.name} from no mirror ({'; '.join(reasons)}){rejected}", by_hand)
 
 
 def host(url: str) -> str:
@@ -241,10 +241,18 @@ def host(url: str) -> str:
 
 
 def http_reason(error: "RequestException") -> str:
-    """Why a request failed, in a word or two."""
+    """Why a request failed, in a few words."""
     if error.response is not None:
         return f"HTTP {error.response.status_code}"
-    return {"ConnectionError": "no connection", "ConnectTimeout": "no answer"}.get(type(error).__name__, "broken off")
+    if isinstance(error, ValueError):  # of the address, mostly a proxy's
+        return " ".join(str(error).split())
+    words = {
+        "ConnectionError": "no connection",
+        "ConnectTimeout": "no answer",
+        "ProxyError": "no answer from the proxy",
+        "SSLError": "its certificate is not trusted here",
+    }
+    return words.get(type(error).__name__, "broken off")
 
 
 class ArrayUnpickler(pickle.Unpickler):
@@ -400,7 +408,8 @@ def npz(path: Path) -> Dataset:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The four arrays of an .npz file by their keys; what else it holds is not read. Raises DatasetError."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(zip_archive(file), allow_pickle=False)
             held = archive.files
             part = "test" if "x_valid" not in held and "x_test" in held else "valid"
             keys = ("x_train", "y_train", f"x_{part}", f"y_{part}")
@@ -416,6 +425,15 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise DatasetError(
             f"{path}: not a readable .npz of plain arrays ({reason})", "write it anew with numpy.savez"
         ) from None
+
+
+def zip_archive(file: BinaryIO) -> BinaryIO:
+    """The file, at its beginning. Raises ValueError if it is no zip archive: NumPy takes a web page for a pickle."""
+    start = file.read(20)
+    if not start.startswith(b"PK"):
+        raise ValueError(f"no zip archive: it begins with {start!r}")
+    file.seek(0)
+    return file
 
 
 def member(archive: Any, key: str) -> np.ndarray:

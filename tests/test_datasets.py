@@ -17,6 +17,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+import requests
 import torch
 
 from reference import datasets
@@ -255,6 +256,30 @@ def test_without_a_home_folder_nothing_called_tilde_is_made(name, no_home, tmp_p
     with pytest.raises(DatasetError, match=r"^NN_DATA_DIR ~/cache: ~ is nobody's home folder here; name the folder"):
         datasets.load(name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("https_proxy", "http://127.0.0.1:9", "(127.0.0.1:9: no answer from the proxy)"),
+        ("https_proxy", "http:127.0.0.1", "(127.0.0.1:9: Please check proxy URL. "),
+        ("REQUESTS_CA_BUNDLE", "gone.pem", "cannot be fetched: Could not find a suitable TLS CA certificate bundle, "),
+    ],
+)
+@pytest.mark.usefixtures("server")
+def test_what_stands_between_here_and_the_mirror_is_named(variable, value, reason, monkeypatch):
+    monkeypatch.setattr(datasets, "MIRRORS", ("https://127.0.0.1:9/",))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(DatasetError, match=re.escape(reason)) as raised:
+        datasets.load("mnist")
+    assert "; by hand: put " in str(raised.value)
+
+
+def test_a_certificate_that_is_not_trusted_is_not_a_transfer_that_broke_off():
+    assert datasets.http_reason(requests.exceptions.SSLError()) == "its certificate is not trusted here"
+    assert datasets.http_reason(requests.exceptions.ReadTimeout()) == "broken off"
 
 
 def test_a_folder_that_cannot_be_made(mirrors, tmp_path, monkeypatch):
@@ -595,6 +620,13 @@ def test_a_file_that_is_no_npz(damage, tmp_path):
     path = tmp_path / "own.npz"
     path.write_bytes(damaged_archives()[damage])
     with pytest.raises(DatasetError, match=r"own\.npz: not a readable \.npz of plain arrays"):
+        datasets.load(str(path))
+
+
+def test_a_web_page_is_not_called_a_pickle(tmp_path):
+    path = tmp_path / "own.npz"
+    path.write_bytes(b"<!DOCTYPE html><html><title>Not found</title>")
+    with pytest.raises(DatasetError, match=re.escape("(no zip archive: it begins with b'<!DOCTYPE html><html');")):
         datasets.load(str(path))
 
 

@@ -136,6 +136,12 @@ def test_a_folder_is_no_place_for_a_run(tmp_path):
         options.check_writable(tmp_path)
 
 
+def test_a_device_is_no_place_for_a_run(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(pytest.UsageError, match=r"^cannot save to .*pipe: it is no ordinary file; name a file with"):
+        options.check_writable(tmp_path / "pipe")
+
+
 def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert options.expanded(Path("~/run.json")) == tmp_path / "run.json"
