@@ -441,7 +441,7 @@ def member(archive: Any, key: str) -> np.ndarray:
     try:
         array = archive[key]
     except Exception as error:
-        raise ValueError(f"{key}: {error or type(error).__name__}") from None
+        raise ValueError(f"{key}: {str(error) or type(error).__name__}") from None
     if not isinstance(array, np.ndarray):  # NumPy gives the bytes of what is no .npy
         raise ValueError(f"{key}: no array")
     return array
