@@ -3,7 +3,7 @@
 import os
 
 import pytest
-import pytest_benchmark
+import pytest_benchmark.plugin
 
 from benchmarks import options
 from benchmarks.session import Session, is_row
@@ -11,7 +11,9 @@ from benchmarks.session import Session, is_row
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or torch's profiler prints lines of its own
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser, pluginmanager):
+    if not pluginmanager.is_registered(pytest_benchmark.plugin):  # PYTEST_DISABLE_PLUGIN_AUTOLOAD keeps it away
+        pluginmanager.register(pytest_benchmark.plugin, "benchmark")
     options.add(parser)
 
 

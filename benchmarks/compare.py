@@ -22,6 +22,7 @@ from benchmarks.runs.saved import Run
 from benchmarks.runs.statistics import Change
 from benchmarks.show import table
 from benchmarks.show.cells import row_id
+from reference import shell
 
 SLOWER, UNUSABLE, NOT_COMPARABLE = 1, 2, 3
 COLUMNS = ("name", "x baseline in A (99 %)", "in B (99 %)", "B / A", "98 % interval", "verdict", "")
@@ -152,4 +153,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    shell.run(main)

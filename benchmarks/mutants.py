@@ -1,6 +1,7 @@
 """Small changes to right writings: which survive the check?: python -m benchmarks.mutants."""
 
 from benchmarks.proof.mutants import main
+from reference import shell
 
 if __name__ == "__main__":
-    main()
+    shell.run(main)

@@ -4,6 +4,7 @@ import argparse
 import ctypes
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +16,33 @@ import implementations
 from benchmarks.runs import saved, statistics
 from benchmarks.runs.row import NAME
 from benchmarks.show import table
+from reference import shell
 
 FULL_SECONDS = 120
 QUICK_SECONDS = 20
 QUICK_ROWS = 5_000
 TIMEOUT_SECONDS = 900
 LEAST_PYTEST_BENCHMARK = (5, 3)  # older ones fail with pytest 9 in every row
+
+COMPARES = "python -m benchmarks.compare A B compares two saved runs, and its status tells whether something is slower"
+SAVES = "with --benchmark-only a run saves itself in results/, or where --benchmark-json FILE says"
+REPEATS = "--pairs and --budget say how often a row is timed"
+# What pytest-benchmark has options for and this suite does in another way, or leaves to a command.
+ELSEWHERE = {
+    "--benchmark-compare": COMPARES,
+    "--benchmark-compare-fail": COMPARES,
+    "--benchmark-save": SAVES,
+    "--benchmark-autosave": SAVES,
+    "--benchmark-histogram": "python -m benchmarks.report draws a run of several --batch-size or --rows",
+    "--benchmark-cprofile": "rows train in workers, unseen by it; use python -m cProfile -m implementations NAME",
+    "--benchmark-min-rounds": REPEATS,
+    "--benchmark-max-time": REPEATS,
+    "--benchmark-precision": REPEATS,
+    "--benchmark-warmup": "each side trains right before every timed run, untimed",
+    "--benchmark-columns": "--columns chooses those of the table",
+    "--benchmark-sort": "rows are sorted by their ratio to the baseline",
+    "--benchmark-group-by": "rows of one problem on one device stand together",
+}
 
 
 class Settings(NamedTuple):
@@ -82,6 +104,13 @@ def check_pytest_benchmark(version: str) -> None:
         raise pytest.UsageError(
             f"pytest-benchmark {version}: expected {least} or newer; python -m pip install 'pytest-benchmark>={least}'"
         )
+
+
+def check_elsewhere(arguments: Iterable[str]) -> None:
+    """Raises pytest.UsageError if a command line asks pytest-benchmark for what is done here in another way."""
+    for name in (argument.partition("=")[0] for argument in arguments):
+        if name in ELSEWHERE:
+            raise pytest.UsageError(f"{name} does nothing here: {ELSEWHERE[name]}")
 
 
 def checked_settings(option: Any) -> Settings:
@@ -221,10 +250,19 @@ def default_path() -> Path:
     return saved.RESULTS / f"run-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.json"
 
 
+def expanded(path: Path) -> Path:
+    """Where a run is to be saved, from the root on, with the home folder for ~. Raises pytest.UsageError."""
+    try:
+        return shell.expanded(path).absolute()  # whoever changes the folder
+    except ValueError as error:
+        raise pytest.UsageError(f"--benchmark-json {error}") from None
+
+
 def check_writable(path: Path) -> None:
     """Raises pytest.UsageError where a run could not be saved, before it is measured."""
-    if path.is_dir():
-        raise pytest.UsageError(f"cannot save to {path}: it is a folder; name a file with --benchmark-json FILE")
+    if path.exists() and not path.is_file():  # a run is put in the place of what is there, be it /dev/null
+        what = "a folder" if path.is_dir() else "no ordinary file"
+        raise pytest.UsageError(f"cannot save to {path}: it is {what}; name a file with --benchmark-json FILE")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):

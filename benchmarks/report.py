@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.runs import saved
 from benchmarks.show import layers, table
+from reference import shell
 
 
 def pages(path: Path, columns: Sequence[str] = ()) -> dict[str, str]:
@@ -56,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    shell.run(main)

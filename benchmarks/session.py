@@ -4,7 +4,6 @@ import signal
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +17,9 @@ from benchmarks.runs import saved
 from benchmarks.runs.row import Row, clean
 from benchmarks.runs.saved import Conditions, Run
 from benchmarks.show import table
+from reference import shell
+
+SHOW = ("collectonly", "showfixtures", "show_fixtures_per_test", "setupplan")  # options with which nothing runs
 
 
 class Session:
@@ -25,15 +27,20 @@ class Session:
 
     def __init__(self, config: Any) -> None:
         """Checks the options and prepares for the end. Raises pytest.UsageError."""
+        if config.pluginmanager.is_blocked("benchmark"):
+            raise pytest.UsageError("-p no:benchmark: here pytest-benchmark holds the times; leave this out")
+        options.check_elsewhere(map(str, config.invocation_params.args))
+        shell.print_what_can_be_printed()
         self.config, self.settings, self.suite = config, options.checked_settings(config.option), None
         self.untimed: list[tuple[str, str]] = []
         self.merged: Run | None = None  # of several processes
         config.option.benchmark_quiet = True  # one table, ours
-        self.times = config.option.benchmark_only and not config.option.collectonly
+        self.only_shows = any(config.getoption(option, False) for option in SHOW)
+        self.times = config.option.benchmark_only and not self.only_shows
         if self.times and config.option.benchmark_json is None:
             config.option.benchmark_json = options.default_path()
         if config.option.benchmark_json:
-            config.option.benchmark_json = Path(config.option.benchmark_json).absolute()  # whoever changes the folder
+            config.option.benchmark_json = options.expanded(config.option.benchmark_json)
             options.check_writable(config.option.benchmark_json)
         if self.times:
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with table and file
@@ -45,9 +52,11 @@ class Session:
         rows = [item.callspec.params for item in items if is_row(item)]
         if not items and any(map(is_row, left_out)):
             self.say_devices()
-        if rows and not self.config.option.collectonly and not self.is_split():
-            self.suite = self.made_suite(rows)
-            self.begun = perf_counter()
+        if rows and not self.only_shows:
+            check_once(items, self.config)
+            if not self.is_split():
+                self.suite = self.made_suite(rows)
+                self.begun = perf_counter()
 
     def made_suite(self, rows: list[dict[str, Any]]) -> Any:
         """The Suite of this run; says which data it took, and what will not run. Raises pytest.UsageError."""
@@ -88,7 +97,7 @@ class Session:
     def is_split(self) -> bool:
         """Whether other processes do the work of this one."""
         settings, option = self.settings, self.config.option
-        return settings.processes > 1 and settings.part is None and not (option.benchmark_disable or option.collectonly)
+        return settings.processes > 1 and settings.part is None and not (option.benchmark_disable or self.only_shows)
 
     def run_processes(self) -> None:
         """Has the rows run in as many processes, one after the other, and takes what came of it as one run."""
@@ -193,6 +202,21 @@ class Session:
         """Ends the workers."""
         if self.suite:
             self.suite.__exit__()
+
+
+def check_once(items: list[Any], config: Any) -> None:
+    """Raises pytest.UsageError unless each row is to be run once."""
+    if config.getoption("reruns", None):  # of pytest-rerunfailures
+        raise pytest.UsageError("--reruns: a row that is wrong once is wrong; leave this out")
+    seen = set()
+    for item in filter(is_row, items):
+        row = tuple(item.callspec.params[name] for name in ("name", "device", "rows", "batch_size"))
+        if row in seen:
+            raise pytest.UsageError(
+                f"{item.name} is there twice, as --count and --keep-duplicates do it: a run has each row once, and "
+                "--processes repeats it"
+            )
+        seen.add(row)
 
 
 def is_row(item: Any) -> bool:

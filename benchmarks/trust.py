@@ -1,6 +1,7 @@
 """Why to believe the tables: the proof, made anew on this machine: python -m benchmarks.trust."""
 
 from benchmarks.proof.trust import main
+from reference import shell
 
 if __name__ == "__main__":
-    main()
+    shell.run(main)

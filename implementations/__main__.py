@@ -13,6 +13,7 @@ import sys
 import time
 
 import implementations
+from reference import shell
 
 
 class Refusal(Exception):
@@ -195,4 +196,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    shell.run(main)

@@ -14,14 +14,16 @@ import os
 import pickle
 import sys
 import tempfile
-import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from reference import shell
 
 if TYPE_CHECKING:
     from requests import RequestException
@@ -34,11 +36,31 @@ MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://raw.githubusercontent.com/fgnt/mnist/master/",
 )
-# SHA-256 of the files as they are served. The test digits (t10k) are not fetched: nothing here reads them.
-IMAGES = ("train-images-idx3-ubyte.gz", "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609")
-LABELS = ("train-labels-idx1-ubyte.gz", "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c")
+
+
+class IDX(NamedTuple):
+    """A file of MNIST's as the mirrors serve it. sha256: of that.  sha256_inside: of what is compressed in it."""
+
+    name: str
+    sha256: str
+    sha256_inside: str
+
+
+# The test digits (t10k) are not fetched: nothing here reads them.
+IMAGES = IDX(
+    "train-images-idx3-ubyte.gz",
+    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+)
+LABELS = IDX(
+    "train-labels-idx1-ubyte.gz",
+    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+)
 # The tutorial's own file. Two others are in circulation under its name, and many a saved 404 page.
+PICKLE = "mnist.pkl.gz"
 PICKLE_MD5 = "a02cd19f81d51c426d7ca14024243ce9"
+GZIP = b"\x1f\x8b"  # what every compressed file begins with
 TIMEOUT = (5, 30)  # seconds to connect, seconds without a byte
 
 # The SHA-256 of the arrays that `digits` must make, on every machine.
@@ -46,7 +68,10 @@ DIGITS_SHA256 = "ddf1fba27ad6167f86dfca42ec7208138af177746defc3bf0cf457f3da02c96
 
 
 class DatasetError(Exception):
-    """Data that cannot be had or used; the message is one line that says what to do."""
+    """Data that cannot be had or used: why, and if that does not say it, what to do; the message is one line."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
 
 
 class Dataset(NamedTuple):
@@ -78,8 +103,16 @@ def sha256(*parts: bytes | np.ndarray) -> str:
 
 
 def data_dir() -> Path:
-    """The cache folder: NN_DATA_DIR, or `data/` beside this package."""
-    return Path(os.environ.get("NN_DATA_DIR") or Path(__file__).parent.parent / "data")
+    """The cache folder: NN_DATA_DIR, or `data/` beside this package. Raises DatasetError."""
+    return expanded(os.environ.get("NN_DATA_DIR") or Path(__file__).parent.parent / "data", "NN_DATA_DIR ")
+
+
+def expanded(path: str | Path, label: str = "") -> Path:
+    """The path with the home folder for ~. Raises DatasetError."""
+    try:
+        return shell.expanded(path)
+    except ValueError as error:
+        raise DatasetError(f"{label}{error}") from None
 
 
 def load(name: str = "auto") -> Dataset:
@@ -97,9 +130,9 @@ def load(name: str = "auto") -> Dataset:
             return mnist()
         except DatasetError as error:
             stand_in = digits()
-            return stand_in._replace(origin=f"{stand_in.origin}; no MNIST: {error}")
+            return stand_in._replace(origin=f"{stand_in.origin}; no MNIST: {error.args[0]}")
     if name.endswith(".npz"):
-        return npz(Path(name))
+        return npz(expanded(name))
     raise DatasetError(f"dataset {name!r}: expected auto, mnist, digits or a file that ends in .npz")
 
 
@@ -109,8 +142,9 @@ def dataset(
     """A Dataset of NumPy arrays: uint8 pixels become float32 / 256 (exact), labels int64."""
 
     def pixels(x: np.ndarray) -> Tensor:
-        copied = torch.from_numpy(np.array(x, order="C"))  # what was read from bytes is not writable
-        return copied.float().div_(256) if copied.dtype == torch.uint8 else copied.float()
+        dtype = np.uint8 if x.dtype == np.uint8 else np.float32  # torch has no long double, and one byte order
+        copied = torch.from_numpy(np.array(x, dtype, order="C"))  # what was read from bytes is not writable
+        return copied.float().div_(256) if dtype == np.uint8 else copied
 
     def labels(y: np.ndarray) -> Tensor:
         return torch.from_numpy(y.astype(np.int64))
@@ -128,39 +162,45 @@ def mnist() -> Dataset:
     the first mirror that answers. Raises DatasetError.
     """
     folder = data_dir() / "mnist"
-    cached = all(verified(folder / name, digest) for name, digest in (IMAGES, LABELS))
-    tutorial_file = folder / "mnist.pkl.gz"
-    if not cached and tutorial_file.exists():
+    bodies = [cached(file, folder) for file in (IMAGES, LABELS)]
+    tutorial_file = folder / PICKLE
+    if None in bodies and tutorial_file.exists():
         try:
             return dataset("mnist", "the tutorial's mnist.pkl.gz", *pickled_arrays(tutorial_file))
         except DatasetError as error:
             print(f"{error}; fetching the IDX files instead", file=sys.stderr)
-    images = idx_body(*IMAGES, folder, header=16).reshape(-1, 784)
-    labels = idx_body(*LABELS, folder, header=8)
+    images, labels = (
+        values(body or fetched(file, folder)) for body, file in zip(bodies, (IMAGES, LABELS), strict=True)
+    )
+    images = images.reshape(-1, 784)
     train, valid = slice(None, -VALID_ROWS), slice(-VALID_ROWS, None)
     return dataset("mnist", "IDX files", images[train], labels[train], images[valid], labels[valid])
 
 
-def verified(path: Path, digest: str) -> bytes | None:
-    """The bytes of the file if their SHA-256 is `digest`, else None."""
-    try:
-        body = path.read_bytes()
-    except OSError:
-        return None
-    return body if sha256(body) == digest else None
+def places(file: IDX, folder: Path) -> list[Path]:
+    """Where the file may lie: as it is served, gunzipped, and as unzipped from Kaggle."""
+    bare = file.name.removesuffix(".gz")
+    return [folder / name for name in (file.name, bare, bare.replace("-idx", ".idx"))]
 
 
-def idx_body(name: str, digest: str, folder: Path, header: int) -> np.ndarray:
-    """The uint8 values of an IDX file without its header of `header` bytes; fetched if missing or damaged.
+def cached(file: IDX, folder: Path) -> bytes | None:
+    """What is inside the file, compressed or not, by whomever; None if none lies there that holds just that."""
+    for path in places(file, folder):
+        with suppress(OSError, EOFError, zlib.error):
+            body = path.read_bytes()
+            inside = gzip.decompress(body) if body.startswith(GZIP) else body
+            if sha256(inside) == file.sha256_inside:
+                return inside
+    return None
 
-    Format: a magic number and one size per dimension, four bytes each, then the values.
-    """
-    body = verified(folder / name, digest) or fetched(name, digest, folder)
-    return np.frombuffer(gzip.decompress(body), np.uint8, offset=header)
+
+def values(body: bytes) -> np.ndarray:
+    """The uint8 values of an IDX file: a magic number with the number of dimensions, their sizes, then the values."""
+    return np.frombuffer(body, np.uint8, offset=4 + 4 * body[3])
 
 
-def fetched(name: str, digest: str, folder: Path) -> bytes:
-    """The bytes of one file, downloaded into `folder` from the first mirror that serves it with this SHA-256.
+def fetched(file: IDX, folder: Path) -> bytes:
+    """What is inside the file, downloaded into `folder` from the first mirror that serves it with its SHA-256.
 
     The file appears whole or not at all, and replaces a damaged one only when it is good. Raises DatasetError.
     """
@@ -172,21 +212,27 @@ def fetched(name: str, digest: str, folder: Path) -> bytes:
             f"{error.name} is not installed, so MNIST cannot be fetched: pip install {error.name}"
         ) from None
     pooch.get_logger().setLevel("WARNING")
+    by_hand = f"by hand: put {IMAGES.name} and {LABELS.name} into {folder}, gzipped or not"
     reasons = []
     for mirror in MIRRORS:
         downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
         try:
-            path = pooch.retrieve(mirror + name, f"sha256:{digest}", name, folder, downloader=downloader)
-            return Path(path).read_bytes()
+            url, digest = mirror + file.name, f"sha256:{file.sha256}"
+            path = pooch.retrieve(url, digest, file.name, folder, downloader=downloader)
+            return gzip.decompress(Path(path).read_bytes())
         except RequestException as error:
             reasons.append(f"{host(mirror)}: {http_reason(error)}")
         except ValueError:
             reasons.append(f"{host(mirror)}: not the file (SHA-256 differs)")
         except OSError as error:
+            if error.errno is None:  # not the system's: requests raises it where its certificates are missing
+                raise DatasetError(f"{file.name} cannot be fetched: {error}", by_hand) from None
             raise DatasetError(
                 f"cannot write to {folder}: {error.strerror or error}; make room there, or set NN_DATA_DIR"
             ) from None
-    raise DatasetError(f"{name} from no mirror ({'; '.join(reasons)})")
+    lying = [path.name for path in (*places(file, folder), folder / PICKLE) if path.exists()]
+    rejected = f", and {' and '.join(lying)} in the cache: damaged, or another file" if lying else ""
+    raise DatasetError(f"{file.name} from no mirror ({'; '.join(reasons)}){rejected}", by_hand)
 
 
 def host(url: str) -> str:
@@ -195,10 +241,18 @@ def host(url: str) -> str:
 
 
 def http_reason(error: "RequestException") -> str:
-    """Why a request failed, in a word or two."""
+    """Why a request failed, in a few words."""
     if error.response is not None:
         return f"HTTP {error.response.status_code}"
-    return {"ConnectionError": "no connection", "ConnectTimeout": "no answer"}.get(type(error).__name__, "broken off")
+    if isinstance(error, ValueError):  # of the address, mostly a proxy's
+        return " ".join(str(error).split())
+    words = {
+        "ConnectionError": "no connection",
+        "ConnectTimeout": "no answer",
+        "ProxyError": "no answer from the proxy",
+        "SSLError": "its certificate is not trusted here",
+    }
+    return words.get(type(error).__name__, "broken off")
 
 
 class ArrayUnpickler(pickle.Unpickler):
@@ -329,50 +383,82 @@ def save_atomically(path: Path, array: np.ndarray) -> None:
 
 
 def npz(path: Path) -> Dataset:
-    """The arrays x_train, y_train, x_valid, y_valid of an .npz file. Raises DatasetError.
+    """The arrays x_train, y_train, x_valid, y_valid of an .npz file, the last two also as x_test, y_test, as in Keras.
 
-    x: (rows, features), uint8 (divided by 256) or floating point, finite.  y: (rows,) integers 0 to 9.
+    x: (rows, features), uint8 (divided by 256) or floating point, finite; images are flattened, and `origin` says so.
+    y: (rows,) integers 0 to 9.  Raises DatasetError.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file") from None
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        AttributeError,
-        TypeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise DatasetError(f"{path}: not a readable .npz of plain arrays ({error})") from None
-    missing = {"x_train", "y_train", "x_valid", "y_valid"} - arrays.keys()
-    if missing:
-        raise DatasetError(f"{path}: {', '.join(sorted(missing))} missing; it holds {', '.join(arrays) or 'nothing'}")
-    for part in ("train", "valid"):
-        check_part(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"])
-    x_train, x_valid = arrays["x_train"], arrays["x_valid"]
+    arrays = read_arrays(path)
+    origin = str(path)
+    if "x_test" in arrays:
+        origin += "; x_test and y_test to validate"
+    if len(shape := arrays["x_train"].shape) > 2:
+        origin += f"; images of {' x '.join(map(str, shape[1:]))}, flattened"
+    (x_train, y_train), (x_valid, y_valid) = (
+        checked_part(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"])
+        for part in ("train", "test" if "x_test" in arrays else "valid")
+    )
     if x_train.shape[1] != x_valid.shape[1]:
         raise DatasetError(
             f"{path}: x_train has {x_train.shape[1]} features, x_valid {x_valid.shape[1]}; expected the same"
         )
-    return dataset(path.name, str(path), x_train, arrays["y_train"], x_valid, arrays["y_valid"])
+    return dataset(path.name, origin, x_train, y_train, x_valid, y_valid)
 
 
-def check_part(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> None:
-    """Raises DatasetError unless x and y are rows and labels that can be trained on."""
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The four arrays of an .npz file by their keys; what else it holds is not read. Raises DatasetError."""
+    try:
+        with path.open("rb") as file:
+            archive = np.load(zip_archive(file), allow_pickle=False)
+            held = archive.files
+            part = "test" if "x_valid" not in held and "x_test" in held else "valid"
+            keys = ("x_train", "y_train", f"x_{part}", f"y_{part}")
+            if missing := sorted(set(keys) - set(held)):
+                raise DatasetError(f"{path}: {', '.join(missing)} missing; it holds {', '.join(held) or 'nothing'}")
+            return {key: member(archive, key) for key in keys}
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: no such file") from None
+    except DatasetError:
+        raise
+    except Exception as error:  # of many kinds: zipfile, its decompressors and NumPy each have their own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DatasetError(
+            f"{path}: not a readable .npz of plain arrays ({reason})", "write it anew with numpy.savez"
+        ) from None
+
+
+def zip_archive(file: BinaryIO) -> BinaryIO:
+    """The file, at its beginning. Raises ValueError if it is no zip archive: NumPy takes a web page for a pickle."""
+    start = file.read(20)
+    if not start.startswith(b"PK"):
+        raise ValueError(f"no zip archive: it begins with {start!r}")
+    file.seek(0)
+    return file
+
+
+def member(archive: Any, key: str) -> np.ndarray:
+    """The array of that key. Raises ValueError, which names it."""
+    try:
+        array = archive[key]
+    except Exception as error:
+        raise ValueError(f"{key}: {str(error) or type(error).__name__}") from None
+    if not isinstance(array, np.ndarray):  # NumPy gives the bytes of what is no .npy
+        raise ValueError(f"{key}: no array")
+    return array
+
+
+def checked_part(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x, flattened where it is images, and y. Raises DatasetError unless they are rows and labels to train on."""
 
     def expect(right: bool, name: str, found: str, expected: str) -> None:
         if not right:
             raise DatasetError(f"{path}: {name}_{part} {found}; expected {expected}")
 
     expect(
-        x.ndim == 2 and x.size > 0,
+        x.ndim >= 2 and x.size > 0,
         "x",
         f"has shape {x.shape}",
-        "(rows, features), at least 1 x 1: try reshape(len(x), -1)",
+        "(rows, features) or images, at least one of each",
     )
     expect(
         x.dtype == np.uint8 or x.dtype.kind == "f",
@@ -395,6 +481,7 @@ def check_part(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> None:
         f"runs from {y.min()} to {y.max()}",
         f"labels 0 to {CLASSES - 1}",
     )
+    return x.reshape(len(x), -1), y
 
 
 # --- the command --------------------------------------------------------------------------------------------
@@ -447,4 +534,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    shell.run(main)

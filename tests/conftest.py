@@ -5,6 +5,8 @@ import os
 # Where nothing is said, torch's threads wait busily, and a neighbour on the machine makes their work many times longer.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import pwd
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,17 @@ def dataset(tmp_path_factory):
     pixels = np.eye(10, dtype=np.float32)[labels]
     np.savez(path, x_train=pixels, y_train=labels, x_valid=pixels, y_valid=labels)
     return str(path)
+
+
+@pytest.fixture
+def no_home(monkeypatch):
+    """A process whose user has no home folder, as in many a container: no HOME, and no entry for its number."""
+
+    def unknown(uid):
+        raise KeyError(f"uid not found: {uid}")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import pickle
+import re
 import signal
 import struct
 import subprocess
@@ -12,9 +13,11 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
+import requests
 import torch
 
 from reference import datasets
@@ -86,8 +89,9 @@ def server(tmp_path, monkeypatch):
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("NN_DATA_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(datasets, "IMAGES", (datasets.IMAGES[0], hashlib.sha256(IMAGES).hexdigest()))
-    monkeypatch.setattr(datasets, "LABELS", (datasets.LABELS[0], hashlib.sha256(LABELS).hexdigest()))
+    for which, body in (("IMAGES", IMAGES), ("LABELS", LABELS)):
+        digests = (hashlib.sha256(part).hexdigest() for part in (body, gzip.decompress(body)))
+        monkeypatch.setattr(datasets, which, datasets.IDX(getattr(datasets, which).name, *digests))
     yield server
     server.release.set()
     server.shutdown()
@@ -154,7 +158,8 @@ def test_a_bad_mirror_is_named_and_the_next_one_asked(manner, reason, mirrors, s
     with pytest.raises(DatasetError) as raised:
         datasets.load("mnist")
     host = server.url.removeprefix("http://")
-    assert str(raised.value) == f"{datasets.IMAGES[0]} from no mirror ({host}: {reason})"
+    by_hand = f"by hand: put {datasets.IMAGES[0]} and {datasets.LABELS[0]} into {tmp_path / 'cache' / 'mnist'}"
+    assert str(raised.value) == (f"{datasets.IMAGES[0]} from no mirror ({host}: {reason}); {by_hand}, gzipped or not")
     assert cached(tmp_path) == []
     mirrors(manner, "good")
     assert datasets.load("mnist").name == "mnist"
@@ -164,7 +169,7 @@ def test_a_bad_mirror_is_named_and_the_next_one_asked(manner, reason, mirrors, s
 def test_without_a_network_auto_takes_digits_and_says_why():
     data = datasets.load("auto")
     assert data.name == "digits"
-    assert "no MNIST: train-images-idx3-ubyte.gz from no mirror (127.0.0.1:9: no connection)" in data.origin
+    assert data.origin.endswith("no MNIST: train-images-idx3-ubyte.gz from no mirror (127.0.0.1:9: no connection)")
 
 
 def test_auto_takes_mnist_where_it_can(mirrors):
@@ -193,6 +198,90 @@ def test_a_damaged_cache_is_kept_where_nothing_better_can_be_had(mirrors, tmp_pa
     assert path.read_bytes() == IMAGES[:-7]
 
 
+def placed(tmp_path, **bodies):
+    """The folder that files are put into by hand, with these: bytes by name."""
+    folder = tmp_path / "cache" / "mnist"
+    folder.mkdir(parents=True)
+    for name, body in bodies.items():
+        (folder / name).write_bytes(body)
+    return folder
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize(
+    ("suffix", "changed"),
+    [
+        (".gz", lambda inside: gzip.compress(inside, compresslevel=9, mtime=7)),  # gzipped anew
+        (".gz", lambda inside: inside),  # unzipped on the way by a browser
+        ("", lambda inside: inside),
+        ("", gzip.compress),
+    ],
+)
+def test_files_put_there_by_hand_count_by_what_is_inside(suffix, changed, tmp_path):
+    names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
+    bodies = [changed(gzip.decompress(body)) for body in (IMAGES, LABELS)]
+    folder = placed(tmp_path, **{name + suffix: body for name, body in zip(names, bodies, strict=True)})
+    data = datasets.load("mnist")
+    assert torch.equal(data.x_train.flatten(), torch.arange(50 * 784) % 251 / 256)
+    for path in folder.iterdir():
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))  # as unzipped from Kaggle
+    if not suffix:
+        assert datasets.load("mnist").sha256 == data.sha256
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_rejected_file_is_named(tmp_path):
+    inside = gzip.decompress(IMAGES)
+    placed(tmp_path, **{"train-images-idx3-ubyte": inside[:-1] + b"?", "mnist.pkl.gz": b"<html>"})
+    reasons = "127.0.0.1:9: no connection"
+    rejected = "train-images-idx3-ubyte and mnist.pkl.gz in the cache: damaged, or another file"
+    expected = f"{datasets.IMAGES[0]} from no mirror ({reasons}), and {rejected}; by hand: put "
+    with pytest.raises(DatasetError, match=re.escape(expected)):
+        datasets.load("mnist")
+    assert datasets.load("auto").origin.endswith(f"no MNIST: {expected.partition('; by hand')[0]}")
+
+
+def test_a_tilde_in_the_names_of_folder_and_file_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NN_DATA_DIR", "~/cache")
+    assert datasets.data_dir() == tmp_path / "cache"
+    np.savez(tmp_path / "own.npz", **arrays())
+    assert datasets.load("~/own.npz").origin == f"{tmp_path}/own.npz"
+
+
+@pytest.mark.parametrize("name", ["mnist", "digits", "auto"])
+def test_without_a_home_folder_nothing_called_tilde_is_made(name, no_home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NN_DATA_DIR", "~/cache")
+    with pytest.raises(DatasetError, match=r"^NN_DATA_DIR ~/cache: ~ is nobody's home folder here; name the folder"):
+        datasets.load(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("https_proxy", "http://127.0.0.1:9", "(127.0.0.1:9: no answer from the proxy)"),
+        ("https_proxy", "http:127.0.0.1", "(127.0.0.1:9: Please check proxy URL. "),
+        ("REQUESTS_CA_BUNDLE", "gone.pem", "cannot be fetched: Could not find a suitable TLS CA certificate bundle, "),
+    ],
+)
+@pytest.mark.usefixtures("server")
+def test_what_stands_between_here_and_the_mirror_is_named(variable, value, reason, monkeypatch):
+    monkeypatch.setattr(datasets, "MIRRORS", ("https://127.0.0.1:9/",))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(DatasetError, match=re.escape(reason)) as raised:
+        datasets.load("mnist")
+    assert "; by hand: put " in str(raised.value)
+
+
+def test_a_certificate_that_is_not_trusted_is_not_a_transfer_that_broke_off():
+    assert datasets.http_reason(requests.exceptions.SSLError()) == "its certificate is not trusted here"
+    assert datasets.http_reason(requests.exceptions.ReadTimeout()) == "broken off"
+
+
 def test_a_folder_that_cannot_be_made(mirrors, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("NN_DATA_DIR", str(tmp_path / "file"))
@@ -206,7 +295,7 @@ def program(server):
     return (
         "from reference import datasets\n"
         f"datasets.MIRRORS = ({server.url + '/good/'!r},)\n"
-        f"datasets.IMAGES, datasets.LABELS = {datasets.IMAGES!r}, {datasets.LABELS!r}\n"
+        f"datasets.IMAGES, datasets.LABELS = datasets.{datasets.IMAGES!r}, datasets.{datasets.LABELS!r}\n"
         "try:\n"
         "    print(datasets.load('mnist').sha256)\n"
         "except datasets.DatasetError as error:\n"
@@ -400,10 +489,10 @@ def arrays(**changed):
     return {key: value for key, value in (good | changed).items() if value is not None}
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, ">f4", np.float64, ">f8", np.longdouble, np.uint8])
 def test_your_own_file(dtype, tmp_path):
     x = (100 * np.random.default_rng(0).random((20, 5))).astype(dtype)
-    np.savez(tmp_path / "own.npz", **arrays(x_train=x, y_train=np.arange(20, dtype=np.int8) % 10))
+    np.savez(tmp_path / "own.npz", **arrays(x_train=x, y_train=np.arange(20, dtype=">i2") % 10))
     data = datasets.load(str(tmp_path / "own.npz"))
     assert (data.name, data.x_train.dtype, data.y_train.dtype) == ("own.npz", torch.float32, torch.int64)
     np.testing.assert_array_equal(data.x_train, x.astype(np.float32) / (256 if dtype == np.uint8 else 1))
@@ -413,7 +502,9 @@ def test_your_own_file(dtype, tmp_path):
     ("changed", "reason"),
     [
         ({"y_valid": None}, "y_valid missing; it holds x_train, y_train, x_valid"),
-        ({"x_train": np.zeros((20, 2, 3))}, "x_train has shape (20, 2, 3); expected (rows, features)"),
+        ({"x_train": np.zeros(20)}, "x_train has shape (20,); expected (rows, features) or images"),
+        ({"x_train": np.zeros((20, 2, 3))}, "x_train has 6 features, x_valid 5; expected the same"),
+        ({"x_train": np.zeros((20, 0, 3))}, "x_train has shape (20, 0, 3); expected (rows, features)"),
         ({"x_train": np.zeros((0, 5)), "y_train": np.zeros(0, int)}, "x_train has shape (0, 5)"),
         ({"x_valid": np.zeros((4, 6))}, "x_train has 5 features, x_valid 6; expected the same"),
         ({"y_train": np.zeros((20, 1), int)}, "y_train has shape (20, 1); expected (20,), one label a row"),
@@ -426,7 +517,9 @@ def test_your_own_file(dtype, tmp_path):
         ({"x_train": np.zeros((20, 5), complex)}, "x_train is complex128; expected uint8"),
         ({"x_train": np.zeros((20, 5), int)}, "x_train is int64; expected uint8"),
         ({"x_train": np.array([["a"]])}, "x_train is <U1; expected uint8"),
-        ({"x_train": np.array([{}], object)}, "not a readable .npz of plain arrays"),
+        ({"x_train": np.array([{}], object)}, "not a readable .npz of plain arrays (x_train: Object arrays cannot"),
+        ({"x_valid": None, "x_test": np.zeros((4, 5))}, "y_test missing; it holds x_train, y_train, y_valid, x_test"),
+        ({"x_valid": None, "y_valid": None, "x_test": np.zeros(4), "y_test": np.zeros(4)}, "x_test has shape (4,)"),
     ],
 )
 def test_a_file_that_cannot_be_trained_on(changed, reason, tmp_path):
@@ -435,6 +528,74 @@ def test_a_file_that_cannot_be_trained_on(changed, reason, tmp_path):
     with pytest.raises(DatasetError) as raised:
         datasets.load(str(path))
     assert str(raised.value).startswith(f"{path}: {reason}")
+
+
+def test_images_are_flattened_and_the_data_says_so(tmp_path):
+    path = tmp_path / "own.npz"
+    images = np.random.default_rng(0).random((24, 28, 28)).astype(np.float32)
+    np.savez(path, **arrays(x_train=images[:20], x_valid=images[20:]))
+    data = datasets.load(str(path))
+    assert data.origin == f"{path}; images of 28 x 28, flattened"
+    np.testing.assert_array_equal(data.x_train, images[:20].reshape(20, 784))
+    np.testing.assert_array_equal(data.x_valid, images[20:].reshape(4, 784))
+
+
+def test_test_rows_validate_where_there_are_no_others(tmp_path):
+    """The keys of Keras' mnist.npz."""
+    path, good = tmp_path / "own.npz", arrays()
+    np.savez(path, x_train=good["x_train"], y_train=good["y_train"], x_test=good["x_valid"], y_test=good["y_valid"])
+    data = datasets.load(str(path))
+    assert data.origin == f"{path}; x_test and y_test to validate"
+    np.testing.assert_array_equal(data.x_valid, good["x_valid"].astype(np.float32))
+    np.savez(path, **good, x_test=np.zeros(3), y_test=np.zeros(3))
+    np.testing.assert_array_equal(datasets.load(str(path)).x_valid, good["x_valid"].astype(np.float32))
+
+
+def test_what_else_a_file_holds_is_not_read(tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez(path, **arrays(), notes=np.array([{}], object))
+    with ZipFile(path, "a") as archive:
+        archive.writestr("README.txt", "pixels of mine")
+    assert datasets.load(str(path)).x_train.shape == (20, 5)
+
+
+def with_a_member(path, body=None, method=0, flags=0):
+    """Makes a good file, but y_train has this body, compression method and flags."""
+    buffer = io.BytesIO()
+    np.save(buffer, arrays()["y_train"])
+    np.savez(path, **arrays(y_train=None))
+    with ZipFile(path, "a") as archive:
+        archive.writestr("y_train.npy", buffer.getvalue() if body is None else body)
+    content = bytearray(path.read_bytes())
+    name = content.index(b"y_train.npy")
+    local, central = name - 30, content.index(b"y_train.npy", name + 1) - 46
+    for start in (local + 6, central + 8):  # in both headers: flags, then the method, two bytes each
+        content[start : start + 4] = flags.to_bytes(2, "little") + method.to_bytes(2, "little")
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        ({"method": 9}, "That compression method is not supported"),
+        ({"method": 12}, "Invalid data stream"),  # says that it is bzip2
+        ({"flags": 1}, "File 'y_train.npy' is encrypted, password required for extraction"),
+        ({"flags": 0x41}, "strong encryption (flag bit 6)"),
+        ({"body": b"3, 1, 4"}, "no array"),
+        ({"body": b"\x93NUMPY\1\0\1\0\n"}, ""),
+    ],
+)
+def test_what_cannot_be_read_is_named_in_one_line(member, reason, tmp_path):
+    path = tmp_path / "own.npz"
+    with_a_member(path)
+    assert datasets.load(str(path)).y_train.tolist() == arrays()["y_train"].tolist()
+    with_a_member(path, **member)
+    with pytest.raises(DatasetError) as raised:
+        datasets.load(str(path))
+    message = str(raised.value)
+    assert message.startswith(f"{path}: not a readable .npz of plain arrays (y_train: {reason}")
+    assert message.endswith("); write it anew with numpy.savez")
+    assert len(message.splitlines()) == 1
 
 
 def damaged_archives():
@@ -459,6 +620,13 @@ def test_a_file_that_is_no_npz(damage, tmp_path):
     path = tmp_path / "own.npz"
     path.write_bytes(damaged_archives()[damage])
     with pytest.raises(DatasetError, match=r"own\.npz: not a readable \.npz of plain arrays"):
+        datasets.load(str(path))
+
+
+def test_a_web_page_is_not_called_a_pickle(tmp_path):
+    path = tmp_path / "own.npz"
+    path.write_bytes(b"<!DOCTYPE html><html><title>Not found</title>")
+    with pytest.raises(DatasetError, match=re.escape("(no zip archive: it begins with b'<!DOCTYPE html><html');")):
         datasets.load(str(path))
 
 

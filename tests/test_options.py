@@ -1,6 +1,10 @@
 """The benchmark's options: what they mean, and what is refused at once."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +12,7 @@ import torch
 
 import implementations
 from benchmarks import options, session
+from tests.project import ROOT
 
 GOOD = {
     "dataset": "digits",
@@ -129,6 +134,90 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(
 def test_a_folder_is_no_place_for_a_run(tmp_path):
     with pytest.raises(pytest.UsageError, match=r"cannot save to .*: it is a folder"):
         options.check_writable(tmp_path)
+
+
+def test_a_device_is_no_place_for_a_run(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(pytest.UsageError, match=r"^cannot save to .*pipe: it is no ordinary file; name a file with"):
+        options.check_writable(tmp_path / "pipe")
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert options.expanded(Path("~/run.json")) == tmp_path / "run.json"
+    monkeypatch.chdir(tmp_path)
+    assert options.expanded(Path("run.json")) == tmp_path / "run.json"
+
+
+def test_without_a_home_folder_a_tilde_is_refused(no_home):
+    with pytest.raises(pytest.UsageError, match=r"^--benchmark-json ~/run.json: ~ is nobody's home folder here; name"):
+        options.expanded(Path("~/run.json"))
+
+
+@pytest.mark.parametrize("name", options.ELSEWHERE)
+def test_what_is_done_elsewhere_is_not_done_in_silence(name):
+    for argument in (name, f"{name}=3"):
+        with pytest.raises(pytest.UsageError, match=re.escape(f"{name} does nothing here: {options.ELSEWHERE[name]}")):
+            options.check_elsewhere(["benchmarks", "--benchmark-only", argument])
+    options.check_elsewhere(["benchmarks", "--benchmark-only", "--benchmark-json", name.removeprefix("--")])
+
+
+def row(name, batch_size=64):
+    """A row as pytest has collected it."""
+    problem = {"name": name, "device": "cpu", "rows": None, "batch_size": batch_size}
+    return SimpleNamespace(name=f"[{name}-cpu]", fixturenames=["suite"], callspec=SimpleNamespace(params=problem))
+
+
+def config(**given):
+    """A configuration of pytest's with these options."""
+    return SimpleNamespace(getoption=lambda name, default: given.get(name, default))
+
+
+def test_a_row_is_there_once():
+    session.check_once([row("a"), row("b"), row("a", 16), SimpleNamespace(name="no row")], config(reruns=0))
+    with pytest.raises(pytest.UsageError, match=r"^\[a-cpu\] is there twice, as --count and --keep-duplicates do it: "):
+        session.check_once([row("a"), row("b"), row("a")], config())
+
+
+def test_a_row_is_not_tried_until_it_is_right():
+    with pytest.raises(pytest.UsageError, match=r"^--reruns: a row that is wrong once is wrong; leave this out$"):
+        session.check_once([row("a")], config(reruns=1))
+
+
+def shown(*arguments):
+    """Exit status, output and complaint of pytest in an ASCII terminal, without plugins that nobody has named."""
+    fixed = {"PYTHONIOENCODING": "ascii", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | fixed)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_help_names_all_options():
+    status, text, complaint = shown("--help")
+    assert (status, complaint) == (0, "")
+    assert not [name for name in ("--pairs", "--benchmark-only", *options.ELSEWHERE) if f"  {name}" not in text]
+    assert "0.02 for ?2%" in " ".join(text.split())  # pytest-benchmark's plus-minus, which ASCII lacks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--version",), "pytest "),
+        (("--markers",), "@pytest.mark.benchmark: "),
+        (("--fixtures", "benchmarks", "--dataset", "gone.npz"), "suite [session scope] -- conftest.py:"),
+        (("--setup-plan", "benchmarks", "--dataset", "gone.npz", "-k", "numpy_loop"), "SETUP    S suite"),
+    ],
+)
+def test_what_pytest_shows_needs_no_data(arguments, line):
+    status, text, complaint = shown(*arguments)
+    assert (status, complaint) == (0, "")
+    assert line in text
+
+
+def test_pytest_benchmark_cannot_be_left_out():
+    status, _, complaint = shown("--collect-only", "benchmarks", "-p", "no:benchmark")
+    expected = "ERROR: -p no:benchmark: here pytest-benchmark holds the times; leave this out"
+    assert (status, complaint.strip()) == (4, expected)
 
 
 def test_a_folder_for_results_is_made(tmp_path):

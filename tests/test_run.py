@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from benchmarks import options
 from benchmarks.runs import saved
 from benchmarks.show import table
 from tests.project import RIGHT, TRAIN, added, bench, made_project
@@ -384,6 +385,17 @@ def test_without_timing_rows_are_checked_all_the_same(project):
         (("--dataset", "mnits"), "dataset 'mnits': expected auto, mnist, digits or a file that ends in .npz"),
         (("--batch-size", "16,64,16"), "--batch-size 16,64,16: 16 is there twice; name each number once"),
         (("--dataset", "own.npz", "--rows", "100,401"), "--rows 401: own.npz has 400 rows to train on"),
+        (("--benchmark-compare",), f"--benchmark-compare does nothing here: {options.COMPARES}"),
+        (
+            ("--benchmark-json=~nobody_here/run.json",),
+            "--benchmark-json ~nobody_here/run.json: ~ is nobody's home folder here; name the folder itself, or set "
+            "HOME",
+        ),
+        (
+            ("--keep-duplicates", "benchmarks/test_epoch.py"),
+            "test_epoch[autograd_arange-cpu] is there twice, as --count and --keep-duplicates do it: a run has each "
+            "row once, and --processes repeats it",
+        ),
     ],
 )
 def test_a_bad_option_ends_the_run_at_once_in_one_line(arguments, complaint, project):

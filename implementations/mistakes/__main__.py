@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import implementations
 from implementations import mistakes
 from implementations.__main__ import Refusal, count, parent_with_file, printed_difference
+from reference import shell
 
 if TYPE_CHECKING:
     from reference.datasets import Dataset
@@ -97,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    shell.run(main)
