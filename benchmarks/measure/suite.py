@@ -12,7 +12,7 @@ import torch
 import implementations
 from benchmarks.measure.aa_check import AACheck
 from benchmarks.measure.conditions import Watch
-from benchmarks.measure.contest import Contest, Entrant
+from benchmarks.measure.contest import Contest, Entrant, solved_from
 from benchmarks.measure.refusals import Refusal
 from benchmarks.measure.work import limit_threads
 from benchmarks.measure.workers import Worker, Workers
@@ -65,10 +65,19 @@ class Suite:
         self.at_the_end.close()
 
     def written(self) -> tuple[str, str]:
-        """The files of the rows to train on, x and y, which all workers map: their pages are in memory once."""
+        """The files of the rows to train on, x and y, which all workers map: their pages are in memory once.
+
+        Raises ValueError where there is no room for them.
+        """
         paths = [self.workers.folder / f"{name}.npy" for name in ("x", "y")]
         for path, tensor in zip(paths, (self.data.x_train, self.data.y_train), strict=True):
-            np.save(path, tensor.numpy())
+            try:
+                np.save(path, tensor.numpy())
+            except OSError as error:
+                raise ValueError(
+                    f"cannot write to {path.parent.parent}: {error.strerror or error}; make room, or name another "
+                    "folder in TMPDIR"
+                ) from None
         return str(paths[0]), str(paths[1])
 
     def timed_case(self, rows: int | None, batch_size: int) -> Case:
@@ -82,9 +91,8 @@ class Suite:
 
     @functools.cache  # noqa: B019 - a suite lives as long as the run
     def known_start(self, case: Case) -> Case:
-        """A timed problem from other parameters, with its answer; found once."""
-        weight, bias = random_parameters(case.problem.x.shape[1], CLASSES, seed=1)
-        return equivalence.solved("the timed problem", case.problem._replace(weight=weight, bias=bias))
+        """A timed problem from other parameters, with its answer; found once. Raises NotComparable."""
+        return solved_from(case, random_parameters(case.problem.x.shape[1], CLASSES, seed=1))
 
     def on(self, device: str, rows: int | None, batch_size: int) -> Contest:
         """The Contest on one of the timed problems. Only that one, and those of the A/A checks, keep their workers."""
