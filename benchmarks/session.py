@@ -1,7 +1,7 @@
 """A run of the benchmark, as pytest goes through its rows: what is measured, saved and shown."""
 
 import signal
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ import implementations
 from benchmarks import options
 from benchmarks.measure import processes
 from benchmarks.measure.refusals import Refusal
+from benchmarks.measure.workers import Workers
 from benchmarks.runs import saved
 from benchmarks.runs.row import Row, clean
 from benchmarks.runs.saved import Conditions, Run
@@ -51,17 +52,22 @@ class Session:
 
     def made_suite(self, rows: list[dict[str, Any]]) -> Any:
         """The Suite of this run; says which data it took, and what will not run. Raises pytest.UsageError."""
-        from benchmarks.measure.suite import Suite
-        from reference import datasets, equivalence
+        with ExitStack() as at_the_end:
+            # First: what they are forked from imports torch while this process does.
+            workers = at_the_end.enter_context(Workers(self.settings.spawn, self.say))
+            from benchmarks.measure.suite import Suite
+            from reference import datasets, equivalence
 
-        try:
-            data = datasets.load(self.settings.dataset)
-            self.line(table.wrapped(f"dataset {data.name}: {data.origin}"))
-            self.say_devices()
-            sizes = dict.fromkeys((row["rows"], row["batch_size"]) for row in rows)
-            return Suite(self.settings, data, sizes, len(rows), self.say)
-        except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
-            raise pytest.UsageError(str(error)) from None
+            try:
+                data = datasets.load(self.settings.dataset)
+                self.line(table.wrapped(f"dataset {data.name}: {data.origin}"))
+                self.say_devices()
+                sizes = dict.fromkeys((row["rows"], row["batch_size"]) for row in rows)
+                suite = Suite(self.settings, data, sizes, len(rows), workers)
+            except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
+                raise pytest.UsageError(str(error)) from None
+            at_the_end.pop_all()  # the suite ends them
+            return suite
 
     def say_devices(self) -> None:
         """One line: which GPU it is, or what is not run without one, unless only the CPU was asked for."""

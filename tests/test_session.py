@@ -153,6 +153,6 @@ def test_a_start_from_which_float32_cannot_be_judged_costs_a_row_and_says_so(mon
 
 
 def test_an_unknown_dataset_ends_the_run_in_one_line():
-    asked = SimpleNamespace(settings=settings(dataset="mnits"), line=None)
+    asked = SimpleNamespace(settings=settings(dataset="mnits"), say=None)
     with pytest.raises(pytest.UsageError, match=r"^dataset 'mnits': expected auto, mnist, digits or a file that ends"):
         session.Session.made_suite(asked, [])

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterable
-from contextlib import ExitStack
 from random import Random
 from typing import Any
 
@@ -34,11 +33,8 @@ class Suite:
     Raises ValueError where the settings do not fit the data, and equivalence.Unjudgeable.
     """
 
-    def __init__(self, settings: Any, data: Dataset, sizes: Iterable[tuple], row_count: int, say: Any = None) -> None:
-        """sizes: pairs of a number of rows, None for all, and a batch size.  row_count: of the table.
-
-        say: shows a line to who waits.
-        """
+    def __init__(self, settings: Any, data: Dataset, sizes: Iterable[tuple], row_count: int, workers: Workers) -> None:
+        """sizes: pairs of a number of rows, None for all, and a batch size.  row_count: of the table."""
         if settings.threads:
             limit_threads(settings.threads)  # here the oracle computes
         torch.set_float32_matmul_precision("highest")
@@ -50,19 +46,17 @@ class Suite:
         self.aa_checks: dict[str, AACheck] = {}
         self.complaints: dict[tuple, str | None] = {}
         self.counted: dict[tuple, Counts] = {}
-        with ExitStack() as stack:
-            self.workers = stack.enter_context(Workers(settings.spawn, say))  # first: they start while this one solves
-            self.timed_cases = {size: self.timed_case(*size) for size in sizes}
-            self.cases = equivalence.cases(data.x_train, data.y_train, CLASSES)
-            self.files = self.written()
-            self.watch = Watch(self.workers.usage)
-            self.at_the_end = stack.pop_all()
+        self.workers = workers
+        self.timed_cases = {size: self.timed_case(*size) for size in sizes}
+        self.cases = equivalence.cases(data.x_train, data.y_train, CLASSES)
+        self.files = self.written()
+        self.watch = Watch(self.workers.usage)
 
     def __enter__(self) -> "Suite":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.at_the_end.close()
+        self.workers.__exit__()
 
     def written(self) -> tuple[str, str]:
         """The files of the rows to train on, x and y, which all workers map: their pages are in memory once.
