@@ -52,19 +52,18 @@ def part(*rows, untimed=()):
 
 
 def pytest_of(parts, monkeypatch):
-    """Lets processes save these parts, one after the other: what each is, or an exit status, or what is raised."""
+    """Lets processes save these parts, one after the other: each with its exit status, or what is raised instead."""
     parts = iter(parts)
 
     def run(command, cwd):
         (path,) = (word.partition("=")[2] for word in command if word.startswith("--benchmark-json="))
         what = next(parts)
-        if isinstance(what, dict):
-            with open(path, "w") as file:
-                json.dump(what, file)
-            return SimpleNamespace(returncode=0)
-        if isinstance(what, int):
-            return SimpleNamespace(returncode=what)
-        raise what
+        if isinstance(what, KeyboardInterrupt):
+            raise what
+        content, status = what
+        with open(path, "w") as file:
+            json.dump(content, file)
+        return SimpleNamespace(returncode=status)
 
     monkeypatch.setattr(processes.subprocess, "run", run)
 
@@ -75,7 +74,7 @@ def of(pairs, name="a"):
 
 
 def test_interrupted_processes_leave_those_that_are_finished(begun, monkeypatch, tmp_path):
-    pytest_of([part(of(4)), part(of(4)), KeyboardInterrupt()], monkeypatch)
+    pytest_of([(part(of(4)), 0), (part(of(4)), 0), KeyboardInterrupt()], monkeypatch)
     interrupted = begun(processes="5", pairs="4")
     with pytest.raises(KeyboardInterrupt):
         interrupted.run_processes()
@@ -85,7 +84,7 @@ def test_interrupted_processes_leave_those_that_are_finished(begun, monkeypatch,
 
 
 def test_one_finished_process_is_an_ordinary_run(begun, monkeypatch, tmp_path):
-    pytest_of([part(of(8, "long"), of(6, "short")), KeyboardInterrupt()], monkeypatch)
+    pytest_of([(part(of(8, "long"), of(6, "short")), 1), KeyboardInterrupt()], monkeypatch)
     interrupted = begun(processes="3")
     with pytest.raises(KeyboardInterrupt):
         interrupted.run_processes()
@@ -101,21 +100,21 @@ def test_interrupted_in_the_first_process_there_is_nothing(begun, monkeypatch, t
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("parts", "rows"), [([], 0), ([part(of(8))], 1)])
+@pytest.mark.parametrize(("parts", "rows"), [([], 0), ([(part(of(8)), 0)], 1)])
 def test_a_process_that_ends_badly_ends_them_all_and_those_before_it_are_saved(parts, rows, begun, monkeypatch):
-    pytest_of([*parts, 4], monkeypatch)
+    pytest_of([*parts, (part(of(8)), 4)], monkeypatch)
     ended = begun(processes="3")
     with pytest.raises(pytest.exit.Exception, match=r"^a process ended with status 4; its last lines say why$") as how:
         ended.run_processes()
     assert how.value.returncode == 4
-    assert len(ended.run.rows) == rows
+    assert [row.pairs for row in ended.run.rows] == [8] * rows
 
 
 def test_processes_in_which_every_row_is_wrong_say_why(begun, monkeypatch, tmp_path):
     one = begun(part="0", processes="2", benchmark_json=tmp_path / "0.json")
     one.untimed.append(("bad-cpu", "wrong: the timed problem: the update is off by 99"))
     one.end()
-    pytest_of([json.loads((tmp_path / "0.json").read_text())] * 2, monkeypatch)
+    pytest_of([(json.loads((tmp_path / "0.json").read_text()), 1)] * 2, monkeypatch)
     together = begun(processes="2")
     together.run_processes()
     assert together.run.untimed == (("bad-cpu", "wrong: the timed problem: the update is off by 99"),)
