@@ -217,7 +217,7 @@ class Contest:
         elif equivalence.distance(self.case, pair.own.answer, pair.baseline.answer) <= equivalence.LIMIT:
             return
         else:
-            case = equivalence.solved("", self.case.problem._replace(weight=start[0], bias=start[1]))
+            case = solved_from(self.case, start)
         own.error = max(own.error, self.checked(pair.own.answer, case))
         baseline.error = max(baseline.error, blamed(self.checked)(pair.baseline.answer, case))
 
@@ -369,6 +369,15 @@ class Contest:
         ]
         all_of_it = repr([facts[field] for field in FINGERPRINT])
         return ", ".join([*words, f"fingerprint {hashlib.sha256(all_of_it.encode()).hexdigest()[:12]}"])
+
+
+def solved_from(case: Case, start: tuple) -> Case:
+    """A timed problem from another weight and bias, with its answer. Raises NotComparable where float32 has none."""
+    weight, bias = start
+    try:
+        return equivalence.solved("the timed problem", case.problem._replace(weight=weight, bias=bias))
+    except equivalence.Unjudgeable as unjudgeable:
+        raise NotComparable(f"from another start, {unjudgeable}") from None
 
 
 def of_timed_problem(complaint: str) -> str:

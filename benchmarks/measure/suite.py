@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterable
-from contextlib import ExitStack
 from random import Random
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 import implementations
 from benchmarks.measure.aa_check import AACheck
 from benchmarks.measure.conditions import Watch
-from benchmarks.measure.contest import Contest, Entrant
+from benchmarks.measure.contest import Contest, Entrant, solved_from
 from benchmarks.measure.refusals import Refusal
 from benchmarks.measure.work import limit_threads
 from benchmarks.measure.workers import Worker, Workers
@@ -34,11 +33,8 @@ class Suite:
     Raises ValueError where the settings do not fit the data, and equivalence.Unjudgeable.
     """
 
-    def __init__(self, settings: Any, data: Dataset, sizes: Iterable[tuple], row_count: int, say: Any = None) -> None:
-        """sizes: pairs of a number of rows, None for all, and a batch size.  row_count: of the table.
-
-        say: shows a line to who waits.
-        """
+    def __init__(self, settings: Any, data: Dataset, sizes: Iterable[tuple], row_count: int, workers: Workers) -> None:
+        """sizes: pairs of a number of rows, None for all, and a batch size.  row_count: of the table."""
         if settings.threads:
             limit_threads(settings.threads)  # here the oracle computes
         torch.set_float32_matmul_precision("highest")
@@ -50,25 +46,32 @@ class Suite:
         self.aa_checks: dict[str, AACheck] = {}
         self.complaints: dict[tuple, str | None] = {}
         self.counted: dict[tuple, Counts] = {}
-        with ExitStack() as stack:
-            self.workers = stack.enter_context(Workers(settings.spawn, say))  # first: they start while this one solves
-            self.timed_cases = {size: self.timed_case(*size) for size in sizes}
-            self.cases = equivalence.cases(data.x_train, data.y_train, CLASSES)
-            self.files = self.written()
-            self.watch = Watch(self.workers.usage)
-            self.at_the_end = stack.pop_all()
+        self.workers = workers
+        self.timed_cases = {size: self.timed_case(*size) for size in sizes}
+        self.cases = equivalence.cases(data.x_train, data.y_train, CLASSES)
+        self.files = self.written()
+        self.watch = Watch(self.workers.usage)
 
     def __enter__(self) -> "Suite":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.at_the_end.close()
+        self.workers.__exit__()
 
     def written(self) -> tuple[str, str]:
-        """The files of the rows to train on, x and y, which all workers map: their pages are in memory once."""
+        """The files of the rows to train on, x and y, which all workers map: their pages are in memory once.
+
+        Raises ValueError where there is no room for them.
+        """
         paths = [self.workers.folder / f"{name}.npy" for name in ("x", "y")]
         for path, tensor in zip(paths, (self.data.x_train, self.data.y_train), strict=True):
-            np.save(path, tensor.numpy())
+            try:
+                np.save(path, tensor.numpy())
+            except OSError as error:
+                raise ValueError(
+                    f"cannot write to {path.parent.parent}: {error.strerror or error}; make room, or name another "
+                    "folder in TMPDIR"
+                ) from None
         return str(paths[0]), str(paths[1])
 
     def timed_case(self, rows: int | None, batch_size: int) -> Case:
@@ -82,9 +85,8 @@ class Suite:
 
     @functools.cache  # noqa: B019 - a suite lives as long as the run
     def known_start(self, case: Case) -> Case:
-        """A timed problem from other parameters, with its answer; found once."""
-        weight, bias = random_parameters(case.problem.x.shape[1], CLASSES, seed=1)
-        return equivalence.solved("the timed problem", case.problem._replace(weight=weight, bias=bias))
+        """A timed problem from other parameters, with its answer; found once. Raises NotComparable."""
+        return solved_from(case, random_parameters(case.problem.x.shape[1], CLASSES, seed=1))
 
     def on(self, device: str, rows: int | None, batch_size: int) -> Contest:
         """The Contest on one of the timed problems. Only that one, and those of the A/A checks, keep their workers."""
