@@ -59,10 +59,12 @@ def pytest_benchmark_update_json(config, benchmarks, output_json):
     output_json.update(config.benchmark.beside_the_rows())
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session):
-    yield
-    session.config.benchmark.end()
+    try:
+        session.config.benchmark.end()
+    finally:  # what could not be saved is shown
+        yield
 
 
 def pytest_terminal_summary(terminalreporter, config):

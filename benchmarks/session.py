@@ -1,7 +1,7 @@
 """A run of the benchmark, as pytest goes through its rows: what is measured, saved and shown."""
 
 import signal
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from functools import cached_property
 from time import perf_counter
@@ -13,6 +13,7 @@ import implementations
 from benchmarks import options
 from benchmarks.measure import processes
 from benchmarks.measure.refusals import Refusal
+from benchmarks.measure.workers import Workers
 from benchmarks.runs import saved
 from benchmarks.runs.row import Row, clean
 from benchmarks.runs.saved import Conditions, Run
@@ -29,6 +30,8 @@ class Session:
         """Checks the options and prepares for the end. Raises pytest.UsageError."""
         if config.pluginmanager.is_blocked("benchmark"):
             raise pytest.UsageError("-p no:benchmark: here pytest-benchmark holds the times; leave this out")
+        if config.pluginmanager.is_blocked("terminal"):
+            raise pytest.UsageError("-p no:terminal: here the table is shown by pytest's terminal; leave this out")
         options.check_elsewhere(map(str, config.invocation_params.args))
         shell.print_what_can_be_printed()
         self.config, self.settings, self.suite = config, options.checked_settings(config.option), None
@@ -60,17 +63,22 @@ class Session:
 
     def made_suite(self, rows: list[dict[str, Any]]) -> Any:
         """The Suite of this run; says which data it took, and what will not run. Raises pytest.UsageError."""
-        from benchmarks.measure.suite import Suite
-        from reference import datasets, equivalence
+        with ExitStack() as at_the_end:
+            # First: what they are forked from imports torch while this process does.
+            workers = at_the_end.enter_context(Workers(self.settings.spawn, self.say))
+            from benchmarks.measure.suite import Suite
+            from reference import datasets, equivalence
 
-        try:
-            data = datasets.load(self.settings.dataset)
-            self.line(table.wrapped(f"dataset {data.name}: {data.origin}"))
-            self.say_devices()
-            sizes = dict.fromkeys((row["rows"], row["batch_size"]) for row in rows)
-            return Suite(self.settings, data, sizes, len(rows), self.say)
-        except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
-            raise pytest.UsageError(str(error)) from None
+            try:
+                data = datasets.load(self.settings.dataset)
+                self.line(table.wrapped(f"dataset {data.name}: {data.origin}"))
+                self.say_devices()
+                sizes = dict.fromkeys((row["rows"], row["batch_size"]) for row in rows)
+                suite = Suite(self.settings, data, sizes, len(rows), workers)
+            except (datasets.DatasetError, equivalence.Unjudgeable, ValueError) as error:
+                raise pytest.UsageError(str(error)) from None
+            at_the_end.pop_all()  # the suite ends them
+            return suite
 
     def say_devices(self) -> None:
         """One line: which GPU it is, or what is not run without one, unless only the CPU was asked for."""
@@ -100,17 +108,43 @@ class Session:
         return settings.processes > 1 and settings.part is None and not (option.benchmark_disable or self.only_shows)
 
     def run_processes(self) -> None:
-        """Has the rows run in as many processes, one after the other, and takes what came of it as one run."""
-        given, path = self.config.invocation_params, self.config.option.benchmark_json
+        """Has the rows run in as many processes, one after the other, and takes what came of it as one run.
+
+        If one of them ends badly, or somebody ends them all, those before it are the run.
+        """
+        given = self.config.invocation_params
+        finished: list[processes.Content] = []
         try:
-            content = processes.merged(processes.contents(given.args, given.dir, self.settings.processes))
+            for content in processes.contents(given.args, given.dir, self.settings.processes):
+                finished.append(content)
         except processes.Ended as ended:
             pytest.exit(f"a process ended with status {ended}; its last lines say why", returncode=ended.args[0] or 1)
+        finally:
+            if finished:
+                self.take(finished)
+
+    def take(self, contents: list[processes.Content]) -> None:
+        """Saves what several processes have saved as one run, which is this one."""
+        try:
+            content = processes.merged(contents)
         except processes.Unlike as unlike:
             pytest.exit(str(unlike), returncode=1)
         self.merged = saved.run_of(content)
-        if path:
-            saved.write(path, content | saved.beside_the_rows(self.merged))
+        self.write(content | saved.beside_the_rows(self.merged))
+
+    def write(self, content: dict[str, Any]) -> None:
+        """Saves a run where it is to be saved. Where that fails nothing is measured any more, and the table shown."""
+        path = self.config.option.benchmark_json
+        try:
+            if path:
+                saved.write(path, content)
+        except OSError as error:
+            self.config.option.benchmark_json = self.config._benchmarksession.json = None  # nobody tries again
+            pytest.exit(
+                f"cannot save to {path}: {error.strerror}; make room, or choose another place with --benchmark-json "
+                "FILE",
+                returncode=pytest.ExitCode.INTERRUPTED,
+            )
 
     def collect(self, item: Any, call: Any, report: Any) -> None:
         """Keeps the row of a test that has ended, or why it has no time; saves what there is."""
@@ -164,15 +198,14 @@ class Session:
             "margin": self.settings.margin,
         }
 
-    def save(self) -> None:
-        """Saves what there is as pytest-benchmark will do at the end: whatever happens meanwhile, it is safe."""
+    def save(self, at_the_end: bool = False) -> None:
+        """Saves what there is, as pytest-benchmark would at the end alone: whatever happens meanwhile, it is safe."""
         config, benchmarks = self.config, self.config._benchmarksession
-        if not config.option.benchmark_json:
-            return
-        content = config.hook.pytest_benchmark_generate_json(
-            config=config, benchmarks=benchmarks.benchmarks, include_data=True, **self.machine_and_commit
-        )
-        saved.write(config.option.benchmark_json, content | self.beside_the_rows(at_the_end=False))
+        if config.option.benchmark_json:
+            content = config.hook.pytest_benchmark_generate_json(
+                config=config, benchmarks=benchmarks.benchmarks, include_data=True, **self.machine_and_commit
+            )
+            self.write(content | self.beside_the_rows(at_the_end))
 
     @cached_property
     def machine_and_commit(self) -> dict[str, Any]:
@@ -182,9 +215,12 @@ class Session:
         return {"machine_info": self.config._benchmarksession.get_machine_info(), "commit_info": commit}
 
     def end(self) -> None:
-        """Saves one of several processes that has no row with a time: pytest-benchmark saves nothing of it."""
-        if self.settings.part is not None and not (self.suite and self.suite.rows):
-            saved.write(self.config.option.benchmark_json, {"benchmarks": []} | self.beside_the_rows())
+        """Saves the run; one of several processes is saved without a row with a time, too."""
+        if self.suite and self.suite.rows:
+            self.save(at_the_end=True)
+            self.config._benchmarksession.json = None  # or pytest-benchmark would write over it where it lies
+        elif self.settings.part is not None:
+            self.write({"benchmarks": []} | self.beside_the_rows())
 
     def show(self, terminal: Any) -> None:
         """The table, and where it is saved."""

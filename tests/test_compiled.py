@@ -156,6 +156,9 @@ def test_other_batch_lengths_compile_nothing_new():
     assert counters["stats"]["unique_graphs"] == compiled
 
 
+MOST_THREADS = 1.2  # that a row uses where it is given one: what else runs in its process takes little
+
+
 def seconds_of_threads():
     """Processor time that each thread of this process has taken so far, by its number; empty where it is not Linux."""
     found = {}
@@ -180,7 +183,7 @@ def threads_in_use(train):
 def print_threads_in_use():
     """For each implementation, with one thread for all, as JSON.
 
-    The least of several looks: at the first, a thread of what is over may still be at work.
+    The least of several looks, if it needs them: at the first, a thread of what is over may still be at work.
     """
     from benchmarks.measure.work import limit_threads
 
@@ -192,7 +195,10 @@ def print_threads_in_use():
         inputs = equivalence.prepared(module, problem)
         train = functools.partial(module.train, *inputs, *problem[2:])
         train()
-        found[name] = min(threads_in_use(train) for _ in range(5))
+        found[name] = threads_in_use(train)
+        for _ in range(4):
+            if found[name] >= MOST_THREADS:
+                found[name] = min(found[name], threads_in_use(train))
     print(json.dumps(found))
 
 
@@ -208,4 +214,4 @@ def used():
 
 @pytest.mark.parametrize("name", implementations.runnable("cpu"))
 def test_no_row_uses_more_threads_than_it_was_given(name, used):
-    assert used[name] < 1.2
+    assert used[name] < MOST_THREADS

@@ -158,7 +158,6 @@ CRASHES = {
     "interrupts_its_group": RIGHT.replace(
         TRAIN, "import os\nimport signal\n\n\n" + TRAIN + "    os.killpg(0, signal.SIGINT)\n"
     ),
-    "never_ends": RIGHT.replace(TRAIN, TRAIN + "    while len(x) == 400:\n        pass\n"),
     "is_two": leaving("os.fork()", "import os"),
     "prints_without_end": RIGHT.replace(
         TRAIN, TRAIN + "    while len(x) == 400:\n        print('and again ' * 10**6)\n"
@@ -219,7 +218,6 @@ REASONS = {
     "writes_where_it_may_not": "wrong: died of SIGSEGV; the last that it wrote: on my way",
     "stops_itself": "wrong: died of SIGTERM$",
     "interrupts_its_group": "wrong: (died of SIGINT|raised KeyboardInterrupt:)",
-    "never_ends": "wrong: not done after 12 s, the limit of --timeout; it was at: its first call",
     "prints_without_end": "wrong: (raised OSError: .*File too large|not done after 12 s)",
 }
 TIMED = [name for name in LEFT_BEHIND if name not in REASONS]
@@ -277,6 +275,32 @@ def test_right_rows_beside_them_are_timed_and_right(run):
         assert max(row.own.error, row.baseline.error) < 3
 
 
+NEVER_ENDS = RIGHT.replace(TRAIN, TRAIN + "    while len(x) == 400:\n        pass\n")
+
+
+@pytest.mark.parametrize(("how", "endless"), [(signal.SIGINT, {}), (signal.SIGTERM, {"never_ends": NEVER_ENDS})])
+def test_a_signal_ends_the_run_with_table_and_file(how, endless, project, tmp_path):
+    """The last row sends it to the benchmark's own process; one before it has its time, one that never ends none."""
+    text = RIGHT.replace(
+        TRAIN,
+        "import os\nimport time\n\n\n"
+        + TRAIN
+        + f"    os.kill(int(os.environ['BENCHMARK']), {int(how)})\n    time.sleep(60)\n",
+    )
+    path = tmp_path / "run.json"
+    with added(project, zz_signals=text, **endless):
+        options = ("--pairs=8", "--timeout=6", f"--benchmark-json={path}", "-k")
+        names = " or ".join(["manual_inplace", "zz_signals", *endless])
+        done = bench(project, "--benchmark-only", *options, names, plugin="tests_signal")
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
+    run = saved.load(path)
+    assert [row.own.name for row in run.rows] == ["manual_inplace"]
+    reason = "wrong: not done after 6 s, the limit of --timeout; it was at: its first call"
+    assert dict(run.untimed) == {f"{name}-cpu": reason for name in endless}
+    assert f"saved: {path}" in done.stdout
+    assert re.search("^manual_inplace-cpu +[0-9]", done.stdout, re.MULTILINE)
+
+
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux's /proc")
 def test_nothing_of_them_is_left(run, project):
     left = []
@@ -288,25 +312,6 @@ def test_nothing_of_them_is_left(run, project):
         except OSError:
             continue
     assert left == []
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_with_table_and_file(how, project, tmp_path):
-    """The second row sends it to the benchmark's own process, once the first row has its time."""
-    text = RIGHT.replace(
-        TRAIN,
-        "import os\nimport time\n\n\n"
-        + TRAIN
-        + f"    os.kill(int(os.environ['BENCHMARK']), {int(how)})\n    time.sleep(60)\n",
-    )
-    path = tmp_path / "run.json"
-    with added(project, zz_signals=text):
-        options = ("--pairs=8", f"--benchmark-json={path}", "-k", "manual_inplace or zz_signals")
-        done = bench(project, "--benchmark-only", *options, plugin="tests_signal")
-    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
-    assert [row.own.name for row in saved.load(path).rows] == ["manual_inplace"]
-    assert f"saved: {path}" in done.stdout
-    assert re.search("^manual_inplace-cpu +[0-9]", done.stdout, re.MULTILINE)
 
 
 def test_each_row_is_saved_when_it_is_measured(project, tmp_path):

@@ -86,6 +86,7 @@ def test_columns():
         ({"batch_size": "16, 64"}, "--batch-size  64: expected a whole number of at least 1"),
         ({"rows": "100,0"}, "--rows 0: expected a whole number of at least 1"),
         ({"rows": "100,99,100"}, "--rows 100,99,100: 100 is there twice; name each number once"),
+        ({"batch_size": "16,64,16"}, "--batch-size 16,64,16: 16 is there twice; name each number once"),
         ({"epochs": "0"}, "--epochs 0: expected a whole number of at least 1"),
         ({"epochs": "9" * 30}, f"--epochs {'9' * 30}: expected a whole number of at least 1"),
         ({"pairs": "6"}, "--pairs 6: expected a whole number of at least 8"),

@@ -1,6 +1,7 @@
 """The Triton kernels, without a GPU: run by Triton's interpreter, and compiled for one that need not be there."""
 
 import ast
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed"),
     pytest.mark.skipif("TRITON_INTERPRET" in os.environ, reason="TRITON_INTERPRET is set, so nothing can be compiled"),
+    pytest.mark.usefixtures("interpreted"),
 ]
 
 
@@ -30,13 +32,15 @@ def version():
         return 0, 0
 
 
-@pytest.mark.skipif(version() < (3, 9), reason="the interpreter of Triton 3.6 fails with NumPy 2.4; 3.9 does not")
-def test_in_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/triton_interpreted.py"]
+@pytest.fixture(scope="module")
+def interpreted():
+    """The process that runs the kernels in the interpreter, begun before others compile them: it takes one core."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen([*command, "tests/triton_interpreted.py"], cwd=ROOT, env=environment, **output) as process:
+        yield process
+        process.kill()
 
 
 def functions(name):
@@ -70,11 +74,17 @@ TYPES = {"x": "*bf16", "y": "*i64", "weight": "*fp32", "grads": "*fp32", "lr": "
 ALIGNED = ["x", "y", "weight", "grads", "features"]
 
 
-@pytest.fixture
-def compiled(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
     """A function that compiles the kernel which `train` starts for so many parts of x, rows of a batch and classes."""
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
+        monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")
+        yield compiling(monkeypatch)
+
+
+def compiling(monkeypatch):
+    """The function of `compiled`; it compiles nothing twice."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -88,6 +98,7 @@ def compiled(tmp_path, monkeypatch):
             module.train(x, y, torch.zeros(127, classes), torch.zeros(classes), batch_size, 0.5, 1)
         return given, given.pop("num_stages")
 
+    @functools.cache
     def compiled(name, parts=1, batch_size=64, classes=10, architecture=90):
         module = implementations.load(name)
         kernel = getattr(module, KERNELS[name])
@@ -131,7 +142,7 @@ def test_the_most_classes_and_parts_fit_any_gpu(compiled, architecture, tmp_path
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_products_are_taken_on_tensor_cores_in_bf16(compiled, name):
-    text = compiled(name).asm["ptx"]
+    text = compiled(name, architecture=90).asm["ptx"]
     assert "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16" in text
     assert "tf32" not in text
 
@@ -150,3 +161,10 @@ def test_sums_of_tiles_are_taken_outside_of_the_tensor_cores(compiled, name):
     carried = re.findall(r"warp_group_dot [^,]*, [^,]*, %(\w+)", text)
     assert len(carried) == 6
     assert not [value for value in carried if value.startswith("arg")]
+
+
+@pytest.mark.skipif(version() < (3, 9), reason="the interpreter of Triton 3.6 fails with NumPy 2.4; 3.9 does not")
+def test_in_the_interpreter(interpreted):
+    output, _ = interpreted.communicate()
+    assert interpreted.returncode == 0, output
+    assert " passed" in output

@@ -1,19 +1,30 @@
 """Workers: started, told what to do, watched, ended; by a path or a port, as forks or as fresh processes."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmarks.measure import workers
 from benchmarks.measure.refusals import Wrong
-from benchmarks.measure.workers import Workers
+from benchmarks.measure.work import TimedProblem
+from benchmarks.measure.workers import Worker, Workers
 
 
 @pytest.fixture(scope="module")
 def forks():
     with Workers() as several:
+        yield several
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    with Workers(fresh=True) as several:
         yield several
 
 
@@ -68,6 +79,16 @@ def test_who_does_not_answer_in_time_is_ended(forks):
     assert gone(worker.pid)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs signals that stop a process")
+def test_who_does_not_even_listen_is_ended(forks):
+    worker = forks.start("torch_nn")
+    os.kill(worker.pid, signal.SIGSTOP)
+    worker.give(0.05)
+    with pytest.raises(Wrong, match=r"not done after 0\.05 s, the limit of --timeout; it was at: a long letter"):
+        worker.do("hardware", "cpu", bytes(2**24), what="a long letter")  # more than fits on the way
+    assert gone(worker.pid)
+
+
 def test_waiting_is_said_now_and_then(forks, monkeypatch):
     said = []
     monkeypatch.setattr(workers, "SAY_AFTER", 0.02)
@@ -91,12 +112,48 @@ def test_what_workers_use_is_counted_when_they_are_gone_too(forks):
     assert before[0] <= meanwhile[0] <= after[0]
 
 
-def test_a_compiler_that_fails_is_heard(monkeypatch):
+def test_a_compiler_that_fails_is_heard(monkeypatch, tmp_path):
     """Torch would hide it where it is told to, and what was not compiled would have a time."""
     monkeypatch.setenv("TORCHDYNAMO_SUPPRESS_ERRORS", "1")
     monkeypatch.setattr(workers.subprocess, "Popen", lambda command, env, **_: env)
-    environment = Workers.launched(SimpleNamespace(address="1", token="2"))
+    token = tmp_path / "token"
+    token.touch()
+    environment = Workers.launched(SimpleNamespace(address="1", token_file=token))
     assert environment == {name: value for name, value in os.environ.items() if "SUPPRESS" not in name}
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs Linux's /proc")
+def test_what_ended_children_have_used_is_counted():
+    spend = "import time\nwhile time.process_time() < 0.2: pass"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spend!r}]); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        assert Worker.usage(SimpleNamespace(pid=process.pid))[0] > 0.2
+        process.communicate(b"\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs Linux's /proc")
+@pytest.mark.parametrize("kind", ["forks", "fresh"])
+def test_each_second_of_a_worker_is_counted_once(kind, request, tmp_path):
+    """Also when it has ended: then this process counts it if it was its child."""
+    x, y = np.zeros((2000, 20), np.float32), np.zeros(2000, np.int64)
+    files = [tmp_path / "x.npy", tmp_path / "y.npy"]
+    for file, array in zip(files, (x, y), strict=True):
+        np.save(file, array)
+    start = np.zeros((20, 10), np.float32), np.zeros(10, np.float32)
+    problem = TimedProblem(*map(str, files), len(x), start, batch_size=64, lr=0.5, epochs=60)
+    several = request.getfixturevalue(kind)
+    worker = several.start("torch_nn")
+    counted, spent = -sum(os.times()[2:4]) - several.usage()[0], -workers.cpu_seconds_of(worker.pid)
+    worker.do("first_call", "torch_nn", "cpu", problem)
+    spent += workers.cpu_seconds_of(worker.pid)
+    worker.stop()
+    counted += sum(os.times()[2:4]) + several.usage()[0]
+    assert 0.1 < spent - 0.02 < counted < 1.5 * spent  # the system counts in hundredths
+
+
+def test_nobody_reads_the_token_among_the_arguments(forks):
+    assert forks.token not in " ".join(forks.server.args)
 
 
 def test_a_path_too_long_for_a_socket_gives_a_port(tmp_path):
@@ -107,16 +164,15 @@ def test_a_path_too_long_for_a_socket_gives_a_port(tmp_path):
     assert address.isdigit()
 
 
-def test_a_stranger_is_not_taken_for_a_worker(monkeypatch):
+def test_a_stranger_is_not_taken_for_a_worker(fresh):
     """Somebody who connects without the token is let go; the worker behind is found."""
-    with Workers(fresh=True) as several:
-        stranger = workers.socket.socket(workers.socket.AF_UNIX)
-        stranger.connect(several.address)
-        stranger.close()
-        worker = several.start("torch_nn")
-        assert worker.do("hardware", "cpu", 1)["threads"] == 1
-        pid = worker.pid
-    assert gone(pid)
+    stranger = workers.socket.socket(workers.socket.AF_UNIX)
+    stranger.connect(fresh.address)
+    stranger.close()
+    worker = fresh.start("torch_nn")
+    assert worker.do("hardware", "cpu", 1)["threads"] == 1
+    worker.stop()
+    assert gone(worker.pid)
 
 
 def test_at_the_end_nobody_is_left():

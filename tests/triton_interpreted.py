@@ -188,7 +188,11 @@ def on_tensor_cores(monkeypatch):
     return SimpleNamespace(prepare=prepare, train=module.train)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.problem.steps <= 6], ids=lambda case: case.name)
+# What was solved before is nothing to arithmetic: the interpreter's own, which is quicker, finds what is kept from it.
+ARITHMETIC = [case for case in CASES if case.problem.steps <= 6 and not case.previous]
+
+
+@pytest.mark.parametrize("case", ARITHMETIC, ids=lambda case: case.name)
 def test_tensor_cores_are_exact_enough(on_tensor_cores, case):
     finding = equivalence.attempt(equivalence.Trainer(on_tensor_cores), case)
     assert finding.complaint is None

@@ -216,9 +216,9 @@ class Contest:
 
     @functools.cache  # noqa: B019 - a contest lives as long as the run
     def known(self, sliced: bool) -> tuple[Task, Case]:
-        """A Task on slices, or on all rows, with its answer; found once."""
+        """A Task on slices, or on all rows, with its answer; found once. Raises NotComparable."""
         task = self.task(Random(1), self.places if sliced else ())
-        return task, equivalence.solved("the timed problem", self.problem_of(task))
+        return task, solved("the timed problem", self.problem_of(task))
 
     def problem_of(self, task: Task) -> Problem:
         """The Problem that it is: slices one after the other are a training on the rows of all of them."""
@@ -240,7 +240,7 @@ class Contest:
         if pair.task is not known:
             if equivalence.distance(case, pair.own.answer, pair.baseline.answer) <= equivalence.LIMIT:
                 return
-            case = equivalence.solved("", self.problem_of(pair.task))
+            case = solved("the timed problem", self.problem_of(pair.task))
         own.error = max(own.error, self.checked(pair.own.answer, case))
         baseline.error = max(baseline.error, blamed(self.checked)(pair.baseline.answer, case))
 
@@ -389,6 +389,14 @@ class Contest:
         ]
         all_of_it = repr([facts[field] for field in FINGERPRINT])
         return ", ".join([*words, f"fingerprint {hashlib.sha256(all_of_it.encode()).hexdigest()[:12]}"])
+
+
+def solved(name: str, problem: Problem) -> Case:
+    """A timed problem from other parameters, with its answer. Raises NotComparable where float32 has none."""
+    try:
+        return equivalence.solved(name, problem)
+    except equivalence.Unjudgeable as unjudgeable:
+        raise NotComparable(f"from another start, {unjudgeable}") from None
 
 
 def of_timed_problem(complaint: str) -> str:

@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.runs import saved
+from benchmarks.runs import saved, statistics
 from benchmarks.runs.row import FINGERPRINT, Row, joined
 
 Content = dict[str, Any]  # of a file, or of a part of it
@@ -25,10 +25,9 @@ class Unlike(Exception):
     """Processes that did not measure the same; the message says what differs in one line."""
 
 
-def contents(arguments: Sequence[str], folder: Path, count: int) -> list[Content]:
+def contents(arguments: Sequence[str], folder: Path, count: int) -> Iterator[Content]:
     """What `count` processes of pytest with these arguments saved, one after the other. Raises Ended."""
     with tempfile.TemporaryDirectory() as place:
-        found = []
         for part in range(count):
             print(f"\nprocess {part + 1} of {count}", flush=True)
             path = Path(place, f"{part}.json")
@@ -36,12 +35,14 @@ def contents(arguments: Sequence[str], folder: Path, count: int) -> list[Content
             status = subprocess.run([sys.executable, "-m", "pytest", *arguments, *options], cwd=folder).returncode
             if status not in STOPPED or not path.exists():
                 raise Ended(status)
-            found.append(json.loads(path.read_text(encoding="utf-8")))
-        return found
+            yield json.loads(path.read_text(encoding="utf-8"))
 
 
 def merged(contents: Sequence[Content]) -> Content:
-    """One saved run from those of several processes: every row has the pairs of all of them. Raises Unlike."""
+    """One saved run from those of several processes: every row has the pairs of all of them. Raises Unlike.
+
+    Those of a single process are an ordinary run, in which a row with too few pairs for an interval has no time.
+    """
     first = contents[0]
     untimed = dict(pair for content in reversed(contents) for pair in content["untimed"])
     parts_by_row = [
@@ -49,12 +50,16 @@ def merged(contents: Sequence[Content]) -> Content:
         for row in first["benchmarks"]
     ]
     benchmarks = [joined_benchmark(parts) for parts in parts_by_row if len(parts) == len(contents)]
+    few = [row for row in benchmarks if len(contents) == 1 and row["extra_info"]["pairs"] < statistics.FEWEST_PAIRS]
+    for row in few:
+        reason = f"{row['extra_info']['pairs']} pairs, in one process; an interval needs {statistics.FEWEST_PAIRS}"
+        untimed[row["param"]] = f"not comparable: {reason}"
     parts_by_check = [
         [check for content in contents for check in content["null_lanes"] if check["device"] == own["device"]]
         for own in first["null_lanes"]
     ]
     return first | {
-        "benchmarks": benchmarks,
+        "benchmarks": [row for row in benchmarks if row not in few],
         "untimed": sorted(untimed.items()),
         "null_lanes": [joined_row(parts) for parts in parts_by_check],
         "conditions": joined_conditions([content["conditions"] for content in contents]),

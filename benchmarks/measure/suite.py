@@ -1,7 +1,6 @@
 """What the rows of one run share: the data, the checker's problems, the timed ones, the workers."""
 
 from collections.abc import Iterable
-from contextlib import ExitStack
 from random import Random
 from typing import Any
 
@@ -33,11 +32,8 @@ class Suite:
     Raises ValueError where the settings do not fit the data, and equivalence.Unjudgeable.
     """
 
-    def __init__(self, settings: Any, data: Dataset, sizes: Iterable[tuple], row_count: int, say: Any = None) -> None:
-        """sizes: pairs of a number of rows, None for all, and a batch size.  row_count: of the table.
-
-        say: shows a line to who waits.
-        """
+    def __init__(self, settings: Any, data: Dataset, sizes: Iterable[tuple], row_count: int, workers: Workers) -> None:
+        """sizes: pairs of a number of rows, None for all, and a batch size.  row_count: of the table."""
         if settings.threads:
             limit_threads(settings.threads)  # here the oracle computes
         torch.set_float32_matmul_precision("highest")
@@ -50,28 +46,33 @@ class Suite:
         self.aa_checks: dict[str, AACheck] = {}
         self.complaints: dict[tuple, str | None] = {}
         self.counted: dict[tuple, Counts] = {}
-        with ExitStack() as stack:
-            self.workers = stack.enter_context(Workers(settings.spawn, say))  # first: they start while this one solves
-            self.timed_cases = {size: self.timed_case(*size) for size in sizes}
-            self.cases = equivalence.cases(data.x_train, data.y_train, CLASSES)
-            self.files = self.written()
-            self.watch = Watch(self.workers.usage)
-            self.at_the_end = stack.pop_all()
+        self.workers = workers
+        self.timed_cases = {size: self.timed_case(*size) for size in sizes}
+        self.cases = equivalence.cases(data.x_train, data.y_train, CLASSES)
+        self.files = self.written()
+        self.watch = Watch(self.workers.usage)
 
     def __enter__(self) -> "Suite":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.at_the_end.close()
+        self.workers.__exit__()
 
     def written(self) -> dict[str, str]:
         """The files of the rows to train on, which all workers map: their pages are in memory once.
 
         But x twice: what one side of a pair has just read would be in the caches when the other side reads it.
+        Raises ValueError where there is no room for them.
         """
         files = {name: self.workers.folder / f"{name}.npy" for name in ("x of own", "x of baseline", "y")}
         for name, path in files.items():
-            np.save(path, (self.data.y_train if name == "y" else self.data.x_train).numpy())
+            try:
+                np.save(path, (self.data.y_train if name == "y" else self.data.x_train).numpy())
+            except OSError as error:
+                raise ValueError(
+                    f"cannot write to {path.parent.parent}: {error.strerror or error}; make room, or name another "
+                    "folder in TMPDIR"
+                ) from None
         return {name: str(path) for name, path in files.items()}
 
     def timed_case(self, rows: int | None, batch_size: int) -> Case:

@@ -1,10 +1,11 @@
 """A worker: a process in which one implementation runs, and nothing else, when it is told to.
 
-    python -m benchmarks.measure.worker ADDRESS TOKEN [serve]
+    python -m benchmarks.measure.worker ADDRESS [serve]
 
 It connects to whoever listens at the address, says by the token that it is expected and which process it is, and then
 carries out orders: pairs of a method of `Work` and its arguments, each answered before the next comes. The protocol
-is multiprocessing.connection's, pickled tuples over a local socket, and does not care who started the process.
+is multiprocessing.connection's, pickled tuples over a local socket, and does not care who started the process. The
+token is the first line of its input: its arguments could be read by anybody on the machine.
 
 With `serve` it trains nothing: it imports torch once and then forks workers, which are ready at once.
 """
@@ -113,7 +114,8 @@ def set_option(option: int, value: int) -> None:
 
 
 def main() -> None:
-    address, token, *role = sys.argv[1:]
+    address, *role = sys.argv[1:]
+    token = sys.stdin.readline().strip()
     connection = connected(address, token)
     if role == ["serve"]:
         serve(connection, address, token)

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,8 @@ class Workers:
     def __init__(self, fresh: bool = False, say: Callable[[str], None] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="one-trainer-"))
         self.token = secrets.token_hex(16)
+        self.token_file = self.folder / "token"
+        self.token_file.write_text(self.token)
         self.say = say or (lambda line: None)
         self.socket, self.address = listening(self.folder)
         forks = hasattr(os, "fork") and not fresh
@@ -83,9 +86,10 @@ class Workers:
 
     def launched(self, *role: str, **options: Any) -> subprocess.Popen:
         """The process of a new interpreter."""
-        command = [sys.executable, "-m", "benchmarks.measure.worker", self.address, self.token, *role]
+        command = [sys.executable, "-m", "benchmarks.measure.worker", self.address, *role]
         environment = {name: value for name, value in os.environ.items() if name != HUSHED}
-        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=environment, **options)
+        with self.token_file.open() as token:
+            return subprocess.Popen(command, cwd=ROOT, stdin=token, env=environment, **options)
 
     def accepted(self, expected: int) -> Connection:
         """The connection of the process with this number, which knows the token. Raises Wrong if it does not come."""
@@ -112,8 +116,12 @@ class Workers:
             return -signal.SIGKILL
 
     def usage(self) -> Usage:
-        """The CPU seconds of all workers so far, and how often they had to leave a core that they still wanted."""
-        return added(self.ended, *(worker.usage() for worker in self.alive))
+        """The CPU seconds of all workers so far, and how often they had to leave a core that they still wanted.
+
+        With those of the process that forks them. Without those of ended children of this process, which it counts.
+        """
+        server = (cpu_seconds_of(self.server.pid), 0) if self.server else (0.0, 0)
+        return added(self.ended, server, *(worker.usage() for worker in self.alive))
 
 
 class Worker:
@@ -137,10 +145,14 @@ class Worker:
 
         what: that is being waited for.
         """
+        what = what or order
         try:
+            give_up_after(self.connection, self.deadline - time.monotonic())
             self.connection.send((order, arguments))
-            self.wait_for_answer(what or order)
+            self.wait_for_answer(what)
             outcome, value = self.connection.recv()
+        except BlockingIOError:
+            raise self.not_done(what) from None
         except (EOFError, OSError):
             raise Wrong(self.ending()) from None
         except BaseException:  # its answer will come when nobody waits for it any more
@@ -156,13 +168,17 @@ class Worker:
         while not self.connection.poll(max(0, min(LOOK_AFTER, self.deadline - time.monotonic()))):
             now = time.monotonic()
             if now >= self.deadline:
-                self.stop()
-                raise Wrong(f"not done after {self.limit:g} s, the limit of --timeout; it was at: {what}")
+                raise self.not_done(what)
             if stopwatch.state(f"/proc/{self.pid}/stat") == "Z":
                 raise EOFError  # it has ended, and a child of it keeps the connection open
             if now - said >= SAY_AFTER:
                 said = now
                 self.workers.say(f"waiting for {self.name}, {what}: {now - began:.0f} s")
+
+    def not_done(self, what: str) -> Wrong:
+        """Ends it, as its time is over: what to raise."""
+        self.stop()
+        return Wrong(f"not done after {self.limit:g} s, the limit of --timeout; it was at: {what}")
 
     def ending(self) -> str:
         """How a worker ended that is no more, in words: by a signal or with a status, and its last line."""
@@ -178,9 +194,11 @@ class Worker:
         """Ends the process and all that it has started: its exit status, its own if it had ended by itself."""
         if self.status is not None:
             return self.status
-        self.workers.ended = added(self.workers.ended, self.usage())
-        self.workers.alive.remove(self)
         started = descendants(self.pid)
+        # This process counts its own children itself when they have ended: a worker that nobody has forked for it.
+        uncounted = [self.pid, *started] if self.workers.server else started
+        self.workers.ended = added(self.workers.ended, (cpu_seconds_of_all(uncounted), switches_of(self.pid)))
+        self.workers.alive.remove(self)
         with suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         for pid in started:
@@ -192,7 +210,7 @@ class Worker:
 
     def usage(self) -> Usage:
         """Its CPU seconds so far, and how often it had to leave a core that it still wanted."""
-        return self.cpu_seconds(), switches_of(self.pid)
+        return cpu_seconds_of_all([self.pid, *descendants(self.pid)]), switches_of(self.pid)
 
     def cpu_seconds(self) -> float:
         """That the process and those it has started have spent so far; 0 where the system does not tell."""
@@ -232,6 +250,20 @@ def added(*usages: Usage) -> Usage:
     return sum(seconds), sum(switches)
 
 
+def give_up_after(connection: Connection, seconds: float) -> None:
+    """Lets what waits to send or to receive wait no longer, see socket(7); then it raises BlockingIOError.
+
+    Only a process that has been stopped reads nothing; what is large does not fit between here and there.
+    """
+    if os.name != "posix":
+        return
+    whole, part = divmod(max(seconds, 0.001), 1) if seconds < float("inf") else (0, 0)  # zeros: as long as it takes
+    limit = struct.pack("ll", int(whole), int(part * 1e6))
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+
+
 def signal_name(number: int) -> str:
     """Of a signal, or its number where it has none."""
     try:
@@ -264,6 +296,16 @@ def cpu_seconds_of(pid: int) -> float:
         return time.clock_gettime(~pid << 3 | 2)
     except OSError:
         return 0.0
+
+
+def cpu_seconds_of_all(pids: list[int]) -> float:
+    """That these processes have spent, and their children that have ended, to a hundredth; see proc_pid_stat(5)."""
+    seconds = sum(map(cpu_seconds_of, pids))
+    for pid in pids:
+        with suppress(OSError):
+            of_children = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
+            seconds += sum(map(int, of_children)) / os.sysconf("SC_CLK_TCK")
+    return seconds
 
 
 def switches_of(pid: int) -> int:

@@ -134,13 +134,14 @@ def simulate(state: State, save: Callable[[], None]) -> None:
 def suite() -> "Suite":
     """Where rows are timed: the benchmark's own, on the bundled digits, with tables of as many rows as simulated."""
     from benchmarks.measure.suite import Suite
+    from benchmarks.measure.workers import Workers
     from reference import datasets
 
     settings = SimpleNamespace(
         **{"threads": None, "budget": 0, "epochs": 1, "pairs": None, "part": None, "baseline": "torch_nn"},
-        **{"margin": statistics.MARGIN, "timeout": 900, "spawn": False},
+        **{"margin": statistics.MARGIN, "timeout": 900},
     )
-    return Suite(settings, datasets.load("digits"), [(DATA_ROWS, 64)], simulation.TABLE_ROWS)
+    return Suite(settings, datasets.load("digits"), [(DATA_ROWS, 64)], simulation.TABLE_ROWS, Workers())
 
 
 def row(contest: "Contest", part: Part, number: int) -> SavedRow:
