@@ -6,7 +6,7 @@ with fewer pairs than an interval needs; a Run holds only whole ones.
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
@@ -14,8 +14,7 @@ from statistics import median
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from benchmarks.runs import statistics
-from benchmarks.runs.statistics import Estimate, Sample
+from benchmarks.runs.statistics import Sample
 
 LONGEST = 1000  # of any text in a run
 LARGEST = 1e18  # of any number in a run; NaN and infinity are not below it
@@ -85,8 +84,7 @@ class Side:
 class Row:
     """An implementation beside its baseline. Raises RowError when it is made of what makes no row.
 
-    parent, idea: of the implementation; None if it has none.  first_look: at so many pairs the row was first looked
-    at, then at twice as many, and so on; 0 if their number was fixed before.
+    parent, idea: of the implementation; None if it has none.
     process, start_seconds, baseline_first: of each pair the process it ran in, when it began, in seconds since 1970,
     and whether the baseline ran first.
     """
@@ -96,7 +94,6 @@ class Row:
     baseline: Side
     parent: str | None
     idea: str | None
-    first_look: int
     process: tuple[int, ...]
     start_seconds: tuple[float, ...]
     baseline_first: tuple[bool, ...]
@@ -122,31 +119,11 @@ class Row:
 
     @cached_property
     def log_ratios(self) -> Sample:
-        """The Sample of log(baseline / own): above 0 is faster than the baseline."""
-        return self.sample(lambda own, baseline: math.log(baseline / own))
-
-    @cached_property
-    def log_ratio(self) -> Estimate:
-        """The logarithm of `ratio`."""
-        return self.log_ratios.interval(statistics.LEVEL)
-
-    @cached_property
-    def ratio(self) -> Estimate:
-        """How many times as fast as the baseline, with its 99 % interval."""
-        return statistics.exponential(self.log_ratio)
-
-    @cached_property
-    def difference(self) -> Estimate:
-        """How many seconds more than the baseline, with its 99 % interval."""
-        return self.sample(lambda own, baseline: own - baseline).interval(statistics.LEVEL)
-
-    def sample(self, value: Callable[[float, float], float]) -> Sample:
-        """The Sample of value(own seconds, baseline seconds) of each pair, by process."""
+        """The Sample of log(baseline / own) of each pair, by process: above 0 is faster than the baseline."""
         found: dict[int, list[float]] = {}
         for process, own, baseline in zip(self.process, self.own.seconds, self.baseline.seconds, strict=True):
-            found.setdefault(process, []).append(value(own, baseline))
-        share = statistics.share_of_look(self.first_look, self.pairs) if self.first_look else 1.0
-        return Sample([sorted(values) for values in found.values()], share)  # sorted once: every interval does it again
+            found.setdefault(process, []).append(math.log(baseline / own))
+        return Sample([sorted(values) for values in found.values()])  # sorted once: every interval does it again
 
     @property
     def fingerprint(self) -> dict[str, str | float]:
@@ -187,7 +164,6 @@ def layout() -> dict[str, str]:
         **{f"{side}_{field}": f"{side}.{field}" for field in lists for side, _ in own_and_baseline},
         **{f"{prefix}{field}": f"{side}.{field}" for side, prefix in own_and_baseline for field in facts},
         **{"name": "own.name", "parent": "parent", "idea": "idea", "baseline": "baseline.name"},
-        "first_look": "first_look",
         **{f"{prefix}{field}": f"{side}.{field}" for side, prefix in own_and_baseline for field in counts},
     }
 
@@ -282,10 +258,7 @@ def check_pairs(row: Row) -> None:
             raise RowError(f"row {name} has a value in {key} that is no {expected}")
     if not min(row.own.seconds + row.baseline.seconds, default=0) > 1 / LARGEST:
         raise RowError(f"row {name} has no pairs, or times of 0 seconds")
-    first, processes = row.first_look, set(row.process)
-    if first and (len(processes) > 1 or count not in [first << look for look in range(64)] or first < 0):
-        raise RowError(f"row {name} has {count} pairs; looks were at {first}, twice as many, and so on")
-    for process in processes:
+    for process in set(row.process):
         places = [place for place, own in zip(row.baseline_first, row.process, strict=True) if own == process]
         if 2 * sum(places) != len(places):
             raise RowError(f"row {name} has its baseline first in {sum(places)} of {len(places)} pairs; expected half")
