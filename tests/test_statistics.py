@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 import pytest
-from scipy.special import digamma, polygamma
+from scipy.special import digamma, polygamma, stdtrit
 
 from benchmarks.runs import statistics
 from benchmarks.runs.statistics import Change, Estimate, Prior, Sample
@@ -117,6 +117,16 @@ def test_the_prior_of_two_rows_is_that_of_the_formulas():
     found = statistics.prior_of(rows)
     assert found.freedom == pytest.approx(2 * half)
     assert math.log(found.variance) == pytest.approx(2 + np.euler_gamma + float(digamma(half)) - math.log(half))
+
+
+def test_the_prior_is_that_of_limma():
+    """What limma's squeezeVar gives for variances of 0.5, 1.3 and 7.8 with 3 degrees of freedom."""
+    unit = (-1, 0, 0, 1)  # variance 2 / 3
+    rows = [Sample([[math.sqrt(variance * 1.5) * value] for value in unit]) for variance in (0.5, 1.3, 7.8)]
+    found = statistics.prior_of(rows)
+    assert found == pytest.approx((1.676927, 2.830777), abs=1e-6)
+    half = float(stdtrit(5.830777, 0.995)) * math.sqrt((2.830777 * 1.676927 + 3 * 7.8) / 5.830777 / 4)
+    assert rows[2]._replace(prior=found).interval(0.01) == pytest.approx((0, -half, half), abs=1e-6)
 
 
 @pytest.mark.parametrize("value", [1e-9, 1e-3, 0.1, 1, 1.6449, 10, 1e6])
