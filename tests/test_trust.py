@@ -26,7 +26,7 @@ def quick(monkeypatch, tmp_path):
     contest = SimpleNamespace(setting=SimpleNamespace(**machine))
     workers = SimpleNamespace(usage=lambda: (0.0, 0))
     suite = SimpleNamespace(on=lambda *place: contest, workers=workers)
-    monkeypatch.setattr(trust, "suite", lambda: nullcontext(suite))
+    monkeypatch.setattr(trust, "suite", lambda busy: nullcontext(suite))
     monkeypatch.setattr(trust, "more_of_aa_check", lambda suite: [-0.001, 0.001] * 5)
     monkeypatch.setattr(trust, "refused_fields", lambda path: (["rows"], 1))
     return tmp_path

@@ -134,15 +134,19 @@ def simulate(state: State, save: Callable[[], None]) -> None:
 # --- measured -----------------------------------------------------------------------------------------------
 
 
-def suite() -> "Suite":
-    """Where rows are timed: the benchmark's own, on the bundled digits, with tables of as many rows as simulated."""
+def suite(busy: bool) -> "Suite":
+    """Where rows are timed: the benchmark's own, on the bundled digits, with tables of as many rows as simulated.
+
+    Beside a busy core torch has the other ones: two threads on one core and a half would wait for each other.
+    """
     from benchmarks.measure.suite import AA_SHARE, Suite
     from reference import datasets
 
     settings = SimpleNamespace(
-        **{"threads": None, "epochs": 1, "pairs": None, "part": None, "baseline": "torch_nn", "margin": None},
-        **{"timeout": 900, "spawn": False},
-        budget=2 * PARTS[0].seconds / AA_SHARE,  # an A/A check gets twice the time of one row
+        **{"epochs": 1, "pairs": None, "part": None, "baseline": "torch_nn", "margin": None, "timeout": 900},
+        spawn=False,
+        threads=max((os.cpu_count() or 2) - 1, 1) if busy else None,
+        budget=1.5 * PARTS[0].seconds / AA_SHARE,  # so much longer than a row an A/A check of a table takes
     )
     return Suite(settings, datasets.load("digits"), [(DATA_ROWS, 64)], simulation.TABLE_ROWS)
 
@@ -184,29 +188,38 @@ def measure(state: State, save: Callable[[], None]) -> None:
     left = sum(part.row_count - len(found[part.name]["rows"]) for part in PARTS)
     if not left:
         return
-    with suite() as where, tqdm(total=left, desc="timed rows", unit="row") as bar:
-        contest = where.on("cpu", DATA_ROWS, 64)
-        state["machine"] = vars(contest.setting) | {}
+    with tqdm(total=left, desc="timed rows", unit="row") as bar:
+
+        def after_each() -> None:
+            bar.update()
+            save()
+
         for part in PARTS:
-            bar.set_description(part.name)
-            known = found[part.name]
-            neighbour = subprocess.Popen([sys.executable, "-c", NEIGHBOUR]) if part.busy else None
-            try:
-                while len(known["rows"]) < part.row_count:
-                    watch = Watch(where.workers.usage)
-                    number = len(known["rows"])
-                    aa_check = [] if part.slowdown else more_of_aa_check(where)
-                    known["rows"].append(row(contest, part, number))
-                    if number % simulation.TABLE_ROWS == 0:
-                        known["aa_checks"].append([])
-                    known["aa_checks"][-1] += aa_check
-                    known["conditions"].append({k: v and round(v, 3) for k, v in asdict(watch.conditions()).items()})
-                    bar.update()
-                    save()
-            finally:
-                if neighbour:
-                    neighbour.kill()
-                    neighbour.wait()
+            if len(found[part.name]["rows"]) < part.row_count:
+                bar.set_description(part.name)
+                complete(part, found[part.name], state, after_each)
+
+
+def complete(part: Part, known: Found, state: State, after_each: Callable[[], None]) -> None:
+    """Adds rows to those that are known of a part, and what belongs to them, until there are all."""
+    neighbour = subprocess.Popen([sys.executable, "-c", NEIGHBOUR]) if part.busy else None
+    try:
+        with suite(part.busy) as where:
+            contest = where.on("cpu", DATA_ROWS, 64)
+            state["machine"] = vars(contest.setting) | {}
+            while len(known["rows"]) < part.row_count:
+                watch, number = Watch(where.workers.usage), len(known["rows"])
+                aa_check = [] if part.slowdown else more_of_aa_check(where)
+                known["rows"].append(row(contest, part, number))
+                if number % simulation.TABLE_ROWS == 0:
+                    known["aa_checks"].append([])
+                known["aa_checks"][-1] += aa_check
+                known["conditions"].append({k: v and round(v, 3) for k, v in asdict(watch.conditions()).items()})
+                after_each()
+    finally:
+        if neighbour:
+            neighbour.kill()
+            neighbour.wait()
 
 
 # --- the table ----------------------------------------------------------------------------------------------
@@ -333,7 +346,8 @@ def how(state: State) -> str:
         "worst is shown. Measured rows are timed and judged by the code that times and judges every table: "
         f"{', '.join(SAME_CODE)} against themselves ({', '.join(ON_ONE_CORE)} where a core is busy), "
         f"{seconds[False]:g} s of pairs a row, and {SLOWED} against itself with busy work added, "
-        f"{seconds[True]:g} s a row; {DATA_ROWS} rows of digits an epoch, {pairs[0]} to {pairs[-1]} pairs, tables of "
+        f"{seconds[True]:g} s a row; {DATA_ROWS} rows of digits an epoch, {pairs[0]} to {pairs[-1]} pairs, torch with "
+        "one thread less than cores where a core is busy. Tables are of "
         f"{simulation.TABLE_ROWS} rows, each with a margin that its own A/A check has chosen. A slowed row is found "
         "where its interval excludes 1 as the first of a table to be judged. How small a difference can be found is a "
         "matter of how wide the intervals are, and that of how noisy the machine was in these minutes."
@@ -344,7 +358,7 @@ def conditions_lines(state: State) -> str:
     """Which machine it was, and what else it did while rows were timed."""
     machine = state["machine"]
     found = [
-        f"* machine: {machine['device_name']}; {machine['threads']} threads; {machine['system']}; "
+        f"* machine: {machine['device_name']}; {machine['system']}; "
         f"python {machine['python']}, torch {machine['torch']}"
     ]
     for part in PARTS:
