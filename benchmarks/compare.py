@@ -71,22 +71,30 @@ def changes(a: Run, b: Run) -> dict[str, Change]:
     """The Change of each row that is in both runs, by its id."""
     rows_a, rows_b = by_id(a, b)
     common = sorted(rows_a.keys() & rows_b.keys())
-    return {name: Change(rows_a[name].log_ratios, rows_b[name].log_ratios) for name in common}
+    return {name: Change(a.samples[rows_a[name].key], b.samples[rows_b[name].key]) for name in common}
+
+
+def margin(a: Run, b: Run) -> float:
+    """The least ratio that counts in both runs, less 1."""
+    return max(run.judging_margin or 0 for run in (a, b))
 
 
 def words(a: Run, b: Run, changes: Mapping[str, Change]) -> dict[str, str]:
     """The word of each row that is in both runs, by its id; the same for (b, a), with faster and slower swapped."""
-    return statistics.words(changes, max(a.margin, b.margin))
+    return statistics.words(changes, margin(a, b))
 
 
 def lines(a: Run, b: Run, changes: Mapping[str, Change], words: Mapping[str, str]) -> list[list[str]]:
     """The cells of the comparison, one line for each row of either run."""
     rows_a, rows_b = by_id(a, b)
     reasons = dict(a.untimed) | dict(b.untimed)
-    return [
-        cells(name, rows_a.get(name), rows_b.get(name), changes.get(name), words.get(name, "not comparable"), reasons)
-        for name in sorted(rows_a.keys() | rows_b.keys())
-    ]
+    found = []
+    for name in sorted(rows_a.keys() | rows_b.keys()):
+        row_a, row_b = rows_a.get(name), rows_b.get(name)
+        ratios = [run.ratio(row).text(digits=2) if row else "" for run, row in ((a, row_a), (b, row_b))]
+        word = words.get(name, "not comparable")
+        found.append([name, *ratios, *cells(row_a, row_b, changes.get(name), word, reasons.get(name, ""))])
+    return found
 
 
 def lost(a: Run, b: Run) -> list[str]:
@@ -95,17 +103,14 @@ def lost(a: Run, b: Run) -> list[str]:
     return sorted((rows_a.keys() - rows_b.keys()) & dict(b.untimed).keys())
 
 
-def cells(
-    name: str, row_a: Row | None, row_b: Row | None, change: Change | None, word: str, reasons: Mapping[str, str]
-) -> list[str]:
-    """One row as text: its ratio in each run, B's over A's, and the word for it."""
-    texts = [row.ratio.text(digits=2) if row else "" for row in (row_a, row_b)]
+def cells(row_a: Row | None, row_b: Row | None, change: Change | None, word: str, reason: str) -> list[str]:
+    """What one row of either run is beside the other: B's ratio over A's, and the word for it."""
     if not (row_a and row_b and change):
-        reason = reasons.get(name, "").partition(":")[0]
-        return [name, *texts, "", "", word, f"only in {'A' if row_a else 'B'}" + (f": {reason}" if reason else "")]
+        why = reason.partition(":")[0]
+        return ["", "", word, f"only in {'A' if row_a else 'B'}" + (f": {why}" if why else "")]
     quotient = statistics.exponential(change.interval(2 * statistics.LEVEL))
     note = "" if row_a.own.source_sha256 == row_b.own.source_sha256 else "source changed"
-    return [name, *texts, f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", word, note]
+    return [f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", word, note]
 
 
 def loaded(path_a: str, path_b: str) -> tuple[Run, Run]:
@@ -146,7 +151,7 @@ def main() -> int:
     print(tabulate(lines(a, b, measured, found), COLUMNS, disable_numparse=True, colalign=align))
     if reasons:
         return NOT_COMPARABLE
-    print(table.wrapped(f"\nB against A: {table.meaning(max(a.margin, b.margin), len(found))}", indent=0))
+    print(table.wrapped(f"\nB against A: {table.meaning(margin(a, b), len(found))}", indent=0))
     if "slower" in found.values():
         return SLOWER
     return NOT_COMPARABLE if lost(a, b) else 0

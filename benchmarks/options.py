@@ -52,7 +52,8 @@ class Settings(NamedTuple):
     pairs: None stands for as many as are needed.  budget: seconds for all timed pairs together.
     timeout: seconds for a row, after which it has none.  spawn: whether workers are fresh processes, not forks.
     processes: how many times the run is repeated in a fresh process.  part: which of them this one is, or None.
-    margin: the least ratio that counts, less 1.  columns: of the table; none stands for those that fit.
+    margin: the least ratio that counts, less 1; None leaves it to the A/A check.
+    columns: of the table; none stands for those that fit.
     """
 
     dataset: str
@@ -66,7 +67,7 @@ class Settings(NamedTuple):
     budget: float
     processes: int
     part: int | None
-    margin: float
+    margin: float | None
     columns: tuple[str, ...]
     timeout: float
     spawn: bool
@@ -84,8 +85,9 @@ def add(parser: pytest.Parser) -> None:
     group.addoption("--budget", help=f"seconds for all pairs together ({FULL_SECONDS}; {QUICK_SECONDS} with --quick)")
     group.addoption("--processes", default="1", help="repeat in so many fresh processes and judge by these (1)")
     group.addoption("--part", help=argparse.SUPPRESS)  # which of several processes this is
-    margin = f"{statistics.MARGIN * 100:g}"
-    group.addoption("--margin", default=margin, help=f"differences below so many percent are none ({margin})")
+    group.addoption(
+        "--margin", default="auto", help="differences below so many percent are none (auto: as the A/A check says)"
+    )
     group.addoption("--baseline", default="torch_nn", help="torch_nn, parent, or the name of an implementation")
     group.addoption("--torch-threads", help="threads for torch and NumPy (their own choice)")
     columns = ", ".join(table.CHOICES).replace("%", "%%")
@@ -176,14 +178,16 @@ def checked_columns(value: str | None) -> tuple[str, ...]:
         raise pytest.UsageError(str(error)) from None
 
 
-def checked_margin(value: str) -> float:
-    """The margin of an option in percent, as a fraction. Raises pytest.UsageError."""
+def checked_margin(value: str) -> float | None:
+    """The margin of an option in percent, as a fraction; None if the A/A check chooses. Raises pytest.UsageError."""
+    if value == "auto":
+        return None
     try:
         margin = float(value) / 100
     except ValueError:
         margin = 0
     if not 0.0001 <= margin <= 1:
-        raise pytest.UsageError(f"--margin {value}: expected a number of percent, 0.01 to 100")
+        raise pytest.UsageError(f"--margin {value}: expected auto or a number of percent, 0.01 to 100")
     return margin
 
 

@@ -163,7 +163,8 @@ class Session:
 
     def progress(self, last: str) -> str:
         """Which row was the last, how many there are, and how long the others will take if they take as long."""
-        count, left = self.suite.row_count, self.suite.rows_left
+        suite: Any = self.suite
+        count, left = suite.row_count, suite.rows_left
         minutes, seconds = divmod(round((perf_counter() - self.begun) / (count - left) * left), 60)
         return f"{last}: row {count - left} of {count}, about {minutes}:{seconds:02d} left"
 

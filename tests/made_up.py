@@ -44,7 +44,6 @@ def info(name: str = "manual_inplace", own: float = 0.1, beside: float = 0.2, **
         "bytes_per_second": 4e10,
         "flops_per_second": 2e11,
         "floor_seconds": 0.016,
-        "first_look": 0,
         "first_call_seconds": 1.5,
         "error": 1.25,
         "lines": 12,
@@ -89,7 +88,7 @@ def run(
     *rows: Row,
     untimed: Sequence[tuple[str, str]] = (),
     aa_checks: Sequence[Row] | None = None,
-    margin: float = 0.01,
+    margin: float | None = 0.01,
 ) -> Run:
     """A run of these rows. If no A/A checks are given there is one for each device, which finds no difference."""
     if aa_checks is None:

@@ -24,7 +24,7 @@ GOOD = {
     "budget": None,
     "processes": "1",
     "part": None,
-    "margin": "1",
+    "margin": "auto",
     "baseline": "torch_nn",
     "torch_threads": None,
     "quick": False,
@@ -40,7 +40,7 @@ def settings(**changed):
 
 def test_the_defaults():
     place = ("digits", ("cpu",), (64,), (None,), 1, None, "torch_nn", None)
-    rest = (options.FULL_SECONDS, 1, None, 0.01, (), options.TIMEOUT_SECONDS, False)
+    rest = (options.FULL_SECONDS, 1, None, None, (), options.TIMEOUT_SECONDS, False)
     assert settings() == options.Settings(*place, *rest)
 
 
@@ -58,6 +58,7 @@ def test_processes_share_the_time():
 
 def test_the_margin_is_in_percent():
     assert settings(margin="2.5").margin == 0.025
+    assert settings().margin is None
 
 
 def test_lists():
@@ -95,10 +96,10 @@ def test_columns():
         ({"pairs": "3", "processes": "5"}, "--pairs 3: expected an even number"),
         ({"budget": "0"}, "--budget 0: expected a whole number of at least 1"),
         ({"processes": "0"}, "--processes 0: expected a whole number of at least 1"),
-        ({"margin": "0"}, "--margin 0: expected a number of percent, 0.01 to 100"),
-        ({"margin": "nan"}, "--margin nan: expected a number of percent, 0.01 to 100"),
-        ({"margin": "1e9"}, "--margin 1e9: expected a number of percent, 0.01 to 100"),
-        ({"margin": "one"}, "--margin one: expected a number of percent, 0.01 to 100"),
+        ({"margin": "0"}, "--margin 0: expected auto or a number of percent, 0.01 to 100"),
+        ({"margin": "nan"}, "--margin nan: expected auto or a number of percent, 0.01 to 100"),
+        ({"margin": "1e9"}, "--margin 1e9: expected auto or a number of percent, 0.01 to 100"),
+        ({"margin": "one"}, "--margin one: expected auto or a number of percent, 0.01 to 100"),
         ({"torch_threads": "0"}, "--torch-threads 0: expected a whole number of at least 1"),
         ({"baseline": "nobody"}, "--baseline nobody: expected one of torch_nn, parent, autograd_arange"),
         ({"timeout": "0"}, "--timeout 0: expected a number of seconds, at least 1"),

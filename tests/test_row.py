@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 import tempfile
 from pathlib import Path
@@ -102,11 +103,10 @@ def test_what_is_none_may_be_missing():
     assert Row.from_dict(saved) == made
 
 
-def test_a_ratio_is_computed_once(monkeypatch):
-    made = row()
-    ratio = made.ratio
-    monkeypatch.setattr(Row, "sample", None)
-    assert made.ratio is ratio
+def test_log_ratios_are_of_each_process_and_computed_once(monkeypatch):
+    made = row(own=0.1, own_seconds=[0.1, 0.2, 0.4, 0.1], process=[3, 3, 1, 1])
+    assert made.log_ratios.processes == [[0, math.log(2)], [-math.log(2), math.log(2)]]
+    assert made.log_ratios is made.log_ratios
 
 
 def test_joined_rows_are_one_row_of_all_pairs():

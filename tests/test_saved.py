@@ -12,8 +12,6 @@ from benchmarks.runs.saved import Conditions, RunError
 from benchmarks.show import table
 from tests.made_up import aa_check, content, row, run
 
-ROOT = Path(__file__).parent.parent
-
 
 @pytest.mark.parametrize(
     ("changed", "complaint"),
@@ -43,16 +41,20 @@ def test_a_run_survives_saving(tmp_path):
 
 
 def test_nothing_is_computed_twice(monkeypatch, tmp_path):
-    """From the file to the page: each row's ratio once, and the words of all rows once."""
-    ratios, tables = [], []
-    exponential, words = statistics.exponential, statistics.words
+    """From the file to the page: each row's ratio and what it is judged by once, and the words of all rows once."""
+    processes = [0, 0, 1, 1, 2, 2]
+    one = run(*(row(f"row{k}", own_seconds=[0.1, 0.1, 0.11, 0.11, k, k], process=processes) for k in range(1, 11)))
+    saved.write(tmp_path / "run.json", content(one))
+    ratios, tables, priors = [], [], []
+    exponential, verdicts, prior_of = statistics.exponential, statistics.verdicts, statistics.prior_of
     monkeypatch.setattr(statistics, "exponential", lambda log: ratios.append(log) or exponential(log))
-    monkeypatch.setattr(statistics, "words", lambda *given: tables.append(given) or words(*given))
-    one = saved.load(ROOT / "results" / "cpu.json")
+    monkeypatch.setattr(statistics, "verdicts", lambda *given: tables.append(given) or verdicts(*given))
+    monkeypatch.setattr(statistics, "prior_of", lambda rows: priors.append(rows) or prior_of(rows))
+    one = saved.load(tmp_path / "run.json")
     table.markdown(one)
     table.text(one)
-    assert len(ratios) == len(one.rows) + len(one.aa_checks)
-    assert len(tables) == 1
+    assert len(ratios) == 2 * len(one.rows) + len(one.aa_checks)
+    assert len(tables) == len(priors) == 1
 
 
 def test_who_reads_while_a_run_is_saved_sees_a_whole_file(monkeypatch, tmp_path):
@@ -85,6 +87,14 @@ def test_a_run_that_cannot_be_saved_leaves_what_there_was(monkeypatch, tmp_path)
         saved.write(path, {"second": 2})
     assert json.loads(path.read_text()) == {"first": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_intervals_are_the_same_to_six_digits_whatever_scipy_finds_beyond():
+    assert saved.agree([1.0, None], [1.000001, None])
+    assert not saved.agree([1.0, 2.0], [1.0001, 2.0])
+    assert not saved.agree([1.0, 2.0], [1.0])
+    assert not saved.agree([1.0, None], [1.0, 2.0])
+    assert not saved.agree([1.0, 2.0], [True, 2.0])
 
 
 def test_a_noisy_machine_has_no_words():

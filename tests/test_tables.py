@@ -1,6 +1,7 @@
 """What people read: the table, its Markdown, and two runs side by side; and saved runs that are damaged."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -44,7 +45,7 @@ def test_a_row_shows_its_times_multiples_of_the_floor_and_the_ratio():
     one = run(row())
     line = table.lines(one)[1]
     assert [line[name] for name in table.header(one)] == [
-        *("manual_inplace-cpu", "50.0", "63.9", "6.25", "2.00", "2.00 to 2.00", "faster", "1.50 s", "1.25", "12")
+        *("manual_inplace-cpu", "50.0", "63.9", "6.25", "2.00", *["2.00 to 2.00"] * 2, "faster", "1.50 s", "1.25", "12")
     ]
 
 
@@ -61,7 +62,7 @@ def test_the_reference_has_a_row_and_rows_run_from_slowest_to_fastest():
     assert column(rows, "name") == ["slow-cpu", "between-cpu", "torch_nn-cpu (reference)", "fast-cpu"]
     line = table.lines(run(*rows))[2]
     assert [line.get(name) for name in table.header(run(*rows))] == [
-        *("torch_nn-cpu (reference)", "100.0", "127.9", "12.5", "1", None, None, "2.50 s", "1.00", "17")
+        *("torch_nn-cpu (reference)", "100.0", "127.9", "12.5", "1", None, None, None, "2.50 s", "1.00", "17")
     ]
 
 
@@ -158,7 +159,7 @@ def test_columns_may_be_chosen():
 
 def test_outside_torch_counts_are_blank():
     outside = row(operations_per_step=None, bytes_per_step=None, calls_per_step=None)
-    assert [cells.of_row(outside)[column] for column in cells.COUNTS] == ["", "", ""]
+    assert [cells.of_row(run(outside), outside)[column] for column in cells.COUNTS] == ["", "", ""]
 
 
 def test_kernels_are_those_of_an_epoch_and_blank_on_a_cpu():
@@ -172,7 +173,9 @@ def test_a_price_is_a_number_only_where_a_difference_was_measured():
     prices = dict(zip(column(parents, "name"), column(parents, "us/step more"), strict=True))
     assert prices == {"a-cpu": "+63.9", "b-cpu": "-63.9"}
     undecided = row(own_seconds=[0.1, 0.3] * 5)
-    assert cells.of_row(undecided)["us/step more"] == "none measured"
+    assert cells.of_row(run(undecided), undecided)["us/step more"] == "none measured"
+    same = row(own=0.203, beside=0.2)
+    assert cells.of_row(run(same, margin=0.03), same)["us/step more"] == "same within 3 %"
     assert "us/step more" in table.header(run(*parents))
 
 
@@ -185,6 +188,7 @@ def test_markdown_has_facts_table_and_reasons():
     text = table.markdown(run(row(), untimed=[("bad-cpu", "skipped: numba not installed")]))
     assert "* dataset: digits (made up), sha256 0123456789ab" in text
     assert "| manual_inplace-cpu       |     50.0 |    63.9 |" in text
+    assert text.startswith("* margin: differences above 1 % count, as asked for\n* dataset: ")
     assert "* verdicts: faster or slower by more than 1 %" in text
     assert text.endswith("* `bad-cpu` skipped: numba not installed\n")
 
@@ -194,18 +198,19 @@ def test_markdown_has_facts_table_and_reasons():
 
 def test_the_price_list_is_a_tree_of_ideas_with_what_they_cost():
     rows = [
+        row("e", parent="c", baseline="c", own=0.2001, idea="Fifth."),
         row("c", parent="a", baseline="a", own=0.3, beside=0.2, idea="Third."),
         row("b", parent="a", baseline="a", own_seconds=[0.1, 0.3] * 5, idea="Second.", operations_per_step=None),
         row("d", parent="b", baseline="b", idea="Fourth."),
         row("a", parent=None, baseline="torch_nn", idea="First."),
     ]
     lines = [line for line in layers.markdown(run(*rows)).splitlines() if line.startswith("| ")]
-    interval = "-63.9 to +63.9"
     assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines] == [
         [*("idea", "against", "what it does", "x parent", "us/step more", "interval"), *cells.COUNTS, "lines"],
-        ["b", "a", "Second.", "", "none measured", interval, "", "+30.2", "-136", "-5"],
+        ["b", "a", "Second.", "", "none measured", "-63.9 to +63.9", "", "+30.2", "-136", "-5"],
         ["d", "b", "Fourth.", "2.00", "-63.9", "-63.9 to -63.9", "+5", "+30.2", "-136", "-5"],
         ["c", "a", "Third.", "0.67", "+63.9", "+63.9 to +63.9", "+5", "+30.2", "-136", "-5"],
+        ["e", "c", "Fifth.", "1.00", "same within 1 %", "+0.1 to +0.1", "+5", "+30.2", "-136", "-5"],
     ]
 
 
@@ -293,8 +298,6 @@ def damaged_runs():
             changed(process=[0] * 5 + [1] * 5, baseline_first=[True] * 5 + [False] * 5),
             "has its baseline first in 5 of 5 pairs; expected half",
         ),
-        "looks that do not fit": (changed(first_look=3), "has 10 pairs; looks were at 3, twice as many"),
-        "looks of several processes": (changed(process=[0, 0, 1, 1, 1] * 2, first_look=10), "looks were at 10"),
         "no steps": (changed(steps=0), "has no epochs, steps, rows or batches"),
         "no floor": (changed(floor_seconds=0), "has a floor of 0 seconds"),
         "fewer than no kernels": (
@@ -320,6 +323,18 @@ def damaged_runs():
         ),
         "no margin": (altered(margin=0), "a margin of '0'; expected a number above 0"),
         "a margin that is text": (altered(margin="1"), "a margin of '1'; expected a number above 0"),
+        "a run of format 1": (
+            json.dumps({key: value for key, value in content(run(row())).items() if key != "format"}),
+            "saved by an older version of this suite, which judged otherwise: measure it again",
+        ),
+        "a run of another format": (altered(format=3), "saved in format '3', this suite reads 2: use the newer one"),
+        "no intervals": (altered(intervals=None), "not a run of this suite"),
+        "an edited interval": (
+            altered(intervals={"manual_inplace cpu 50000 64": [1.9, 2.0]}),
+            "the interval of 'manual_inplace cpu 50000 64' is '[1.9, 2.0]', but its pairs say [2.0, 2.0]",
+        ),
+        "an interval that is text": (altered(intervals={"manual_inplace cpu 50000 64": "2"}), "is '2', but its pairs"),
+        "an interval too few": (altered(intervals={}), "is 'None', but its pairs say [2.0, 2.0]"),
         "an edited verdict": (
             altered(verdicts={"manual_inplace cpu 50000 64": "slower"}),
             "the verdict of 'manual_inplace cpu 50000 64' is 'slower', but its pairs say 'faster'",
@@ -373,7 +388,42 @@ def test_words_stand_beside_the_intervals():
         "even": "same",
         "unclear": "unclear",
     }
-    assert re.search(r"^even-cpu .* 1\.00 to 1\.00 +same ", table.text(run(*rows)), re.MULTILINE)
+    assert re.search(r"^even-cpu .* 1\.00 to 1\.00 +1\.00 to 1\.00 +same ", table.text(run(*rows)), re.MULTILINE)
+
+
+def test_the_interval_that_a_word_is_judged_by_stands_beside_the_99_percent_and_is_saved():
+    seconds = [0.1 + pair / 1000 for pair in range(14)]
+    several = [row(f"row{number}", own_seconds=seconds) for number in range(30)]
+    one = run(*several)
+    line = cells.of_row(one, several[0])
+    assert (line["99 % interval"], line["judged by"]) == ("1.79 to 1.98", "1.77 to 2.00")
+    assert content(one)["intervals"]["row0 cpu 50000 64"] == [1.76991, 2.0]
+    alone = run(several[0])
+    assert alone.judged(several[0]) == alone.ratio(several[0])  # one row has the level of a whole table
+
+
+def test_who_cannot_judge_has_no_interval_to_judge_by():
+    one = row()
+    noisy = run(one, aa_checks=[aa_check(own=0.1)])
+    assert noisy.judged(one) is None
+    assert cells.of_row(noisy, one)["judged by"] == ""
+    assert "judged by" not in table.header(noisy)
+    assert content(noisy)["intervals"] == {}
+
+
+def test_a_bound_that_is_none_is_saved_as_none(save):
+    rows = [row(f"row{number}", own_seconds=[0.1, 0.2] * 4) for number in range(30)]
+    path = save(*rows)
+    assert json.loads(path.read_text())["intervals"]["row0 cpu 50000 64"] == [None, None]
+    assert saved.load(path).judged(rows[0]) == (pytest.approx(2**0.5), 0, float("inf"))
+
+
+def test_microseconds_more_and_the_ratio_agree_whatever_the_machine_did():
+    """The baseline is slow in half of the pairs, and so is the row beside it: the ratio of medians is no ratio."""
+    one = row(own_seconds=[0.1, 0.1, 0.1, 0.8, 0.8] * 2, baseline_seconds=[0.2, 0.2, 0.2, 1.2, 1.2] * 2)
+    made = run(one)
+    assert made.ratio(one) == pytest.approx((2, 1.5, 2))
+    assert made.difference(one) == pytest.approx((-0.1, -0.1, 0.2 / 1.5 - 0.2))
 
 
 def test_a_margin_decides_what_is_the_same():
@@ -407,19 +457,72 @@ def test_a_wider_margin_lets_a_noisy_machine_judge_what_is_beyond_it():
     assert list(run(row(), aa_checks=[copy], margin=0.06).words.values()) == ["faster"]
 
 
+def wavering(percent):
+    """An A/A check whose interval reaches so far to either side."""
+    return aa_check(own_seconds=[0.2 * (1 + percent / 100), 0.2 / (1 + percent / 100)] * 5)
+
+
+@pytest.mark.parametrize(
+    ("percent", "counts", "word"),
+    [
+        (0.2, "here and now differences above 1 % count", "faster"),
+        (1.2, "here and now differences above 3 % count", "same"),
+        (4, "here and now differences above 10 % count", "same"),
+        (6, "none: this machine cannot judge now", None),
+    ],
+)
+def test_the_aa_check_decides_what_can_be_told_apart_here_and_now(percent, counts, word, save):
+    near = row(own=0.196)
+    one = run(near, aa_checks=[wavering(percent)], margin=None)
+    assert one.words.get(near.key) == word
+    assert table.text(one).splitlines()[0] == f"margin    {counts}"
+    assert saved.load(save(near, aa_checks=[wavering(percent)], margin=None)).words == one.words
+
+
+def test_with_a_margin_asked_for_the_aa_check_must_say_same_at_it():
+    """At 1.2 % it would choose 3 % itself, of which its interval is less than half."""
+    near = row(own=0.196)
+    assert list(run(near, aa_checks=[wavering(1.2)], margin=0.015).words.values()) == ["faster"]
+    assert run(near, aa_checks=[wavering(1.2)], margin=0.01).cannot_judge
+    assert table.facts(run(near, margin=0.025))[0] == ("margin", "differences above 2.5 % count, as asked for")
+
+
+def test_a_machine_that_allows_no_margin_says_so():
+    assert run(row(), aa_checks=[wavering(6)], margin=None).cannot_judge.startswith(
+        "the reference and its copy on cpu cannot be told to be the same, 1.000 (0.943 to 1.060), not even within "
+        "half of 10 %; meanwhile other processes kept"
+    )
+    assert run(row(), aa_checks=[aa_check(own=0.1)], margin=None).cannot_judge.startswith(
+        "the reference and its copy on cpu seem to differ, 2.000 (2.000 to 2.000) with a margin of 0.1;"
+    )
+
+
 def test_several_processes_are_judged_by_processes():
     seconds = [0.1, 0.1, 0.11, 0.11, 0.12, 0.12]
     once = row(own_seconds=seconds * 2)
     five = row(own_seconds=seconds * 2, process=[0, 0, 1, 1, 2, 2] * 2)
-    assert five.ratio.value == pytest.approx((2 * 0.2 / 0.11 * 0.2 / 0.12) ** (1 / 3))
-    assert five.ratio.high > 2 == once.ratio.high
+    ratio = run(five).ratio(five)
+    assert ratio.value == pytest.approx((2 * 0.2 / 0.11 * 0.2 / 0.12) ** (1 / 3))
+    assert ratio.high > 2 == run(once).ratio(once).high
     assert "12 a row in 3 fresh processes" in dict(table.facts(run(five)))["pairs"]
 
 
-def test_a_look_at_fewer_pairs_before_makes_the_interval_wider():
-    seconds = [0.1 + pair / 1000 for pair in range(56)]
-    planned, looked = row(own_seconds=seconds), row(own_seconds=seconds, first_look=14)
-    assert looked.ratio.high > planned.ratio.high
+def processes_of(center, pattern=(-0.01, 0.0, 0.01, 0.02)):
+    """Two pairs in each of four processes."""
+    seconds = [0.2 / math.exp(center + shift) for shift in pattern for _ in range(2)]
+    return {"own_seconds": seconds, "process": [0, 0, 1, 1, 2, 2, 3, 3]}
+
+
+def test_rows_of_a_device_lend_each_other_their_variances():
+    lucky = row("lucky", **processes_of(0.5, (0.0, 0.001, 0.0, 0.001)))
+    others = [row(f"row{number}", **processes_of(0.5)) for number in range(10)]
+    alone, together = run(lucky), run(lucky, *others)
+    assert alone.ratio(lucky).high < together.ratio(lucky).high
+    assert together.ratio(others[0]).high < run(others[0]).ratio(others[0]).high
+    on_gpu = [row(f"row{number}", **processes_of(0.5), device="cuda") for number in range(10)]
+    assert run(lucky, *on_gpu).ratio(lucky) == alone.ratio(lucky)
+    check = aa_check(**processes_of(0.0))
+    assert run(*others, aa_checks=[check]).ratio(check) == run(lucky, aa_checks=[check]).ratio(check)
 
 
 def test_cores_that_the_threads_do_not_explain_are_named():
@@ -665,12 +768,13 @@ def test_the_readme_shows_the_published_table():
 
 def test_the_ladder_in_the_readme_is_that_of_the_published_run():
     ladder = re.findall(r"^\| `(\w+)` \| `(\w+)` \| ([\d.]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    rows = {row.own.name: row for row in saved.load(ROOT / "results" / "ladder.json").rows}
+    published = saved.load(ROOT / "results" / "ladder.json")
+    rows = {row.own.name: row for row in published.rows}
     assert len(ladder) > 5
     for name, parent, ratio in ladder:
         assert (name, parent) == (name, implementations.parent(name) or "torch_nn")
         assert rows[name].baseline.name == parent
-        assert cells.of_row(rows[name])["x baseline"] == ratio
+        assert f"{published.ratio(rows[name]).value:.2f}" == ratio
 
 
 def test_what_the_readme_says_of_growth_is_in_the_published_report():

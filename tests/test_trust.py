@@ -1,6 +1,7 @@
 """The proof: it goes on where it was stopped, and what is published follows from what was found."""
 
 import json
+import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -18,21 +19,21 @@ def quick(monkeypatch, tmp_path):
     """Two parts of few rows that nobody times, few simulated tables, and a folder of its own."""
     monkeypatch.setattr(trust, "FOLDER", tmp_path)
     monkeypatch.setattr(trust, "PARTS", PARTS)
-    monkeypatch.setattr(trust, "TABLES", dict.fromkeys(trust.TABLES, 4))
+    monkeypatch.setattr(trust, "TABLES", 4)
     monkeypatch.setattr(trust, "TABLES_AT_ONCE", 2)
     monkeypatch.setattr(noise, "MODELS", noise.MODELS[:1])
     machine = {"device_name": "A processor", "threads": 2, "system": "Linux", "python": "3.12", "torch": "2.13"}
     contest = SimpleNamespace(setting=SimpleNamespace(**machine))
     workers = SimpleNamespace(usage=lambda: (0.0, 0))
     suite = SimpleNamespace(on=lambda *place: contest, workers=workers)
-    monkeypatch.setattr(trust, "suite", lambda: nullcontext(suite))
+    monkeypatch.setattr(trust, "suite", lambda busy: nullcontext(suite))
+    monkeypatch.setattr(trust, "more_of_aa_check", lambda suite: [-0.001, 0.001] * 5)
     monkeypatch.setattr(trust, "refused_fields", lambda path: (["rows"], 1))
     return tmp_path
 
 
 def raced(slowdown):
-    logs = [-slowdown] * 14 if slowdown else [-0.01, 0.01] * 7
-    return {"name": "a", "first_look": 14, "log_ratios": logs}
+    return {"name": "a", "log_ratios": [-slowdown] * 14 if slowdown else [-0.01, 0.01] * 7}
 
 
 def test_a_stopped_proof_goes_on_where_it_was(quick, monkeypatch, capsys):
@@ -50,13 +51,14 @@ def test_a_stopped_proof_goes_on_where_it_was(quick, monkeypatch, capsys):
         trust.main()
     kept = json.loads((quick / "trust.json").read_text())
     assert [len(found["rows"]) for found in kept["measured"].values()] == [3, 1]
+    assert [list(map(len, found["aa_checks"])) for found in kept["measured"].values()] == [[30], [0]]
     trust.main()
     timed.remove("stopped")
     assert timed == [(part.name, number) for part in PARTS for number in range(part.row_count)]
     page = (quick / "trust.md").read_text()
     assert page in capsys.readouterr().out
     assert "| measured, identical code, idle, 3 rows " in page
-    assert "0 false (3 unclear)" in page
+    assert re.search(r'\| no false verdict, at least 2 "same" +\| 0 false \(3 unclear\) ', page)
     assert "| at least 80 %, never the wrong sign | 100%, 0 wrong (intervals 0.0% to either side) " in page
     assert "simulated, 4 tables for each kind of noise" in page
     before = len(timed)
@@ -69,6 +71,21 @@ def test_a_file_that_cannot_be_read_is_one_line_and_is_kept(quick):
     with pytest.raises(SystemExit, match=r"error: .*trust\.json: .*; move it away to begin anew"):
         trust.main()
     assert (quick / "trust.json").read_text() == "{"
+
+
+def test_a_proof_of_the_old_kind_is_not_continued(quick):
+    (quick / "trust.json").write_text('{"measured": {}}')
+    with pytest.raises(SystemExit, match=r"error: .*: made by an older version of this suite; move it away"):
+        trust.main()
+
+
+def test_an_aa_check_belongs_to_its_table(quick, monkeypatch):
+    monkeypatch.setattr(trust, "PARTS", (Part(0.0, False, 31, 1),))
+    monkeypatch.setattr(trust, "row", lambda contest, part, number: raced(0.0))
+    state = {}
+    trust.measure(state, lambda: None)
+    (found,) = state["measured"].values()
+    assert list(map(len, found["aa_checks"])) == [300, 10]
 
 
 def test_the_published_proof_is_what_was_found():

@@ -254,7 +254,8 @@ class Contest:
     def enough(self, seconds: float) -> Callable[[int], bool]:
         """What says whether so many pairs are enough: as many as asked for, or when these seconds are over."""
         settings, end = self.suite.settings, perf_counter() + seconds
-        least = statistics.FEWEST_PAIRS if settings.part is None else LEAST_IN_PART
+        for_a_word = statistics.fewest_pairs(statistics.LEVEL / self.suite.row_count)
+        least = for_a_word if settings.part is None else LEAST_IN_PART
 
         def enough(count: int) -> bool:
             return count >= settings.pairs if settings.pairs else count >= least and perf_counter() >= end

@@ -6,7 +6,7 @@ with fewer pairs than an interval needs; a Run holds only whole ones.
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
@@ -14,8 +14,7 @@ from statistics import median
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from benchmarks.runs import statistics
-from benchmarks.runs.statistics import Estimate, Sample
+from benchmarks.runs.statistics import Sample
 
 LONGEST = 1000  # of any text in a run
 LARGEST = 1e18  # of any number in a run; NaN and infinity are not below it
@@ -125,29 +124,10 @@ class Row:
 
     @cached_property
     def log_ratios(self) -> Sample:
-        """The Sample of log(baseline / own): above 0 is faster than the baseline."""
-        return self.sample(lambda own, baseline: math.log(baseline / own))
-
-    @cached_property
-    def log_ratio(self) -> Estimate:
-        """The logarithm of `ratio`."""
-        return self.log_ratios.interval(statistics.LEVEL)
-
-    @cached_property
-    def ratio(self) -> Estimate:
-        """How many times as fast as the baseline, with its 99 % interval."""
-        return statistics.exponential(self.log_ratio)
-
-    @cached_property
-    def difference(self) -> Estimate:
-        """How many seconds more than the baseline, with its 99 % interval."""
-        return self.sample(lambda own, baseline: own - baseline).interval(statistics.LEVEL)
-
-    def sample(self, value: Callable[[float, float], float]) -> Sample:
-        """The Sample of value(own seconds, baseline seconds) of each pair, by process."""
+        """The Sample of log(baseline / own) of each pair, by process: above 0 is faster than the baseline."""
         found: dict[int, list[float]] = {}
         for process, own, baseline in zip(self.process, self.own.seconds, self.baseline.seconds, strict=True):
-            found.setdefault(process, []).append(value(own, baseline))
+            found.setdefault(process, []).append(math.log(baseline / own))
         return Sample([sorted(values) for values in found.values()])  # sorted once: every interval does it again
 
     @property

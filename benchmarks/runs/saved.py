@@ -1,20 +1,25 @@
-"""A run, and its file: pytest-benchmark's JSON, read with care. Needs neither torch nor numpy."""
+"""A run, and its file: pytest-benchmark's JSON, read with care. Needs no torch, numpy only for several processes."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.runs import statistics
 from benchmarks.runs.row import LARGEST, Row, RowError, is_a
+from benchmarks.runs.statistics import Estimate, Sample, Verdict
 
 REFERENCE = "torch_nn"
 COPY = "torch_nn_copy"  # of an A/A check: the reference in another process
 MUCH_OTHER_LOAD = 0.3  # cores
 RESULTS = Path(__file__).parents[2] / "results"
+FORMAT = 2  # of a file; 1 had no such number, rows that were looked at while they were measured, and a margin always
+Key = tuple[str, str, int, int]  # of a row
 
 
 class RunError(Exception):
@@ -67,41 +72,107 @@ class Run:
     """Rows that were measured together. Raises RunError when it is made of what cannot be shown and judged.
 
     untimed: the ids of rows that have no time, each with the reason.  aa_checks: for each device the reference beside
-    its copy.  margin: the least ratio that counts, less 1.
+    its copy.  margin: the least ratio that counts, less 1, as it was asked for; None where the A/A checks choose it.
     """
 
     rows: tuple[Row, ...]
     untimed: tuple[tuple[str, str], ...]
     aa_checks: tuple[Row, ...]
     conditions: Conditions
-    margin: float = statistics.MARGIN
+    margin: float | None = None
 
     def __post_init__(self) -> None:
-        if not (is_a(self.margin, float) and 0 < self.margin <= 1):
+        if self.margin is not None and not (is_a(self.margin, float) and 0 < self.margin <= 1):
             raise RunError(f"a margin of {str(self.margin)[:20]!r}; expected a number above 0, at most 1")
         check_rows(self)
         check_aa_checks(self)
 
     @cached_property
-    def words(self) -> dict[tuple[str, str, int, int], str]:
-        """The word of each row by its key; empty where the machine could not judge."""
-        if self.cannot_judge:
+    def samples(self) -> dict[Key, Sample]:
+        """The Sample of each row and A/A check by its key.
+
+        The rows of a device lend each other their variances. An A/A check, which has other numbers of pairs, neither
+        lends nor borrows.
+        """
+        found = {check.key: check.log_ratios for check in self.aa_checks}
+        for device in {row.setting.device for row in self.rows}:
+            rows = {row.key: row.log_ratios for row in self.rows if row.setting.device == device}
+            prior = statistics.prior_of(rows.values())
+            found |= {key: sample._replace(prior=prior) for key, sample in rows.items()}
+        return found
+
+    @cached_property
+    def log_ratios(self) -> dict[Key, Estimate]:
+        """Of each row and A/A check by its key the Estimate of the logarithm of its ratio, with a 99 % interval."""
+        return {key: sample.interval(statistics.LEVEL) for key, sample in self.samples.items()}
+
+    @cached_property
+    def ratios(self) -> dict[Key, Estimate]:
+        """Of each row and A/A check by its key how many times as fast as the baseline it is."""
+        return {key: statistics.exponential(log_ratio) for key, log_ratio in self.log_ratios.items()}
+
+    def ratio(self, row: Row) -> Estimate:
+        """How many times as fast as its baseline a row is, with its 99 % interval."""
+        return self.ratios[row.key]
+
+    def difference(self, row: Row) -> Estimate:
+        """How many seconds more than its baseline's median a row takes, with its 99 % interval; from its ratio."""
+        value, low, high = self.log_ratios[row.key]
+        times = statistics.exponential(Estimate(-value, -high, -low))
+        return Estimate(*(median(row.baseline.seconds) * (time - 1) for time in times))
+
+    @cached_property
+    def judging_margin(self) -> float | None:
+        """The least ratio that counts, less 1: as asked for, or what the A/A checks allow; None if they allow none."""
+        if self.margin is not None:
+            return self.margin
+        return statistics.least_margin(self.log_ratios[check.key] for check in self.aa_checks)
+
+    @cached_property
+    def verdicts(self) -> dict[Key, Verdict]:
+        """The Verdict of each row by its key; empty where the machine could not judge."""
+        if self.cannot_judge or self.judging_margin is None:
             return {}
-        return statistics.words({row.key: row.log_ratios for row in self.rows}, self.margin)
+        return statistics.verdicts({row.key: self.samples[row.key] for row in self.rows}, self.judging_margin)
+
+    @cached_property
+    def words(self) -> dict[Key, str]:
+        """The word of each row by its key; empty where the machine could not judge."""
+        return {key: verdict.word for key, verdict in self.verdicts.items()}
+
+    @cached_property
+    def judged_ratios(self) -> dict[Key, Estimate]:
+        """Of each row by its key the ratio with the interval that its word is judged by."""
+        return {key: statistics.exponential(verdict.interval) for key, verdict in self.verdicts.items()}
+
+    def judged(self, row: Row) -> Estimate | None:
+        """The ratio of a row with the interval that its word is judged by; None where it has no word."""
+        return self.judged_ratios.get(row.key)
 
     @cached_property
     def cannot_judge(self) -> str | None:
         """Why the run has no words, from its A/A checks and conditions; None if it has."""
         for check in self.aa_checks:
-            word = statistics.word(check.log_ratio, self.margin)
-            if word != "same":
-                trouble = "seem to differ" if word != "unclear" else "cannot be told to be the same"
+            trouble = self.trouble(check)
+            if trouble:
                 return (
-                    f"the reference and its copy on {check.setting.device} {trouble}, {check.ratio.text()} with a "
-                    f"margin of {self.margin:.3g}; meanwhile {self.conditions.text()}. Try a quieter moment, more "
-                    "--budget, or a wider --margin"
+                    f"the reference and its copy on {check.setting.device} {trouble}; meanwhile "
+                    f"{self.conditions.text()}. Try a quieter moment, more --budget, or a wider --margin"
                 )
         return None
+
+    def trouble(self, check: Row) -> str:
+        """What an A/A check has found that it should not; "" if it has not."""
+        found, ratio = self.log_ratios[check.key], self.ratio(check).text()
+        margin = self.margin or statistics.MARGINS[-1]
+        word = statistics.word(found, margin)
+        if word in ("faster", "slower"):
+            return f"seem to differ, {ratio} with a margin of {margin:.3g}"
+        if self.margin is None and statistics.least_margin([found]) is None:
+            return f"cannot be told to be the same, {ratio}, not even within half of {margin * 100:g} %"
+        if self.margin is not None and word == "unclear":
+            return f"cannot be told to be the same, {ratio} with a margin of {margin:.3g}"
+        return ""
 
 
 def check_rows(run: Run) -> None:
@@ -156,8 +227,11 @@ def load(path: str | Path) -> Run:
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not JSON, or cut off: {error}") from None
     try:
+        saved = content["verdicts"] | {}
+        check_format(content)
         run = run_of(content)
-        check_words(run, content["verdicts"] | {})
+        check_judged(saved_words(run), saved, "verdict")
+        check_judged(saved_intervals(run), content["intervals"] | {}, "interval")
     except (RowError, RunError) as error:
         raise RunError(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -176,14 +250,24 @@ def run_of(content: Mapping[str, Any]) -> Run:
     )
 
 
+def check_format(content: Mapping[str, Any]) -> None:
+    """Raises RunError unless what is saved was judged as this version of the suite judges."""
+    if "format" not in content:
+        raise RunError("saved by an older version of this suite, which judged otherwise: measure it again")
+    if content["format"] != FORMAT:
+        raise RunError(f"saved in format {str(content['format'])[:20]!r}, this suite reads {FORMAT}: use the newer one")
+
+
 def beside_the_rows(run: Run) -> dict[str, Any]:
     """What is saved of a run beside its rows."""
     return {
+        "format": FORMAT,
         "untimed": run.untimed,
         "null_lanes": [check.to_dict() for check in run.aa_checks],
         "conditions": asdict(run.conditions),
         "margin": run.margin,
         "verdicts": saved_words(run),
+        "intervals": saved_intervals(run),
     }
 
 
@@ -192,15 +276,32 @@ def saved_words(run: Run) -> dict[str, str]:
     return {" ".join(map(str, key)): word for key, word in run.words.items()}
 
 
-def check_words(run: Run, saved: Mapping[str, Any]) -> None:
-    """Raises RunError unless the saved words are what the pairs say."""
-    found = saved_words(run)
+def saved_intervals(run: Run) -> dict[str, list[float | None]]:
+    """The interval of the ratio that each word is judged by, to six digits; a bound that is none is None."""
+    intervals = {" ".join(map(str, key)): ratio[1:] for key, ratio in run.judged_ratios.items()}
+    return {
+        key: [float(f"{bound:.6g}") if 0 < bound < math.inf else None for bound in interval]
+        for key, interval in intervals.items()
+    }
+
+
+def check_judged(found: Mapping[str, Any], saved: Mapping[str, Any], what: str) -> None:
+    """Raises RunError unless the saved words, or their intervals, are what the pairs say."""
     for key in sorted(found.keys() | saved.keys()):
-        if found.get(key) != saved.get(key):
+        if not agree(found.get(key), saved.get(key)):
             raise RunError(
-                f"the verdict of {key[:80]!r} is {str(saved.get(key))[:20]!r}, but its pairs say {found.get(key)!r}; "
+                f"the {what} of {key[:80]!r} is {str(saved.get(key))[:20]!r}, but its pairs say {found.get(key)!r}; "
                 "was the file edited?"
             )
+
+
+def agree(found: Any, saved: Any) -> bool:
+    """Whether a saved value is what was found; numbers in lists, in all digits that another SciPy finds, too."""
+    if isinstance(found, list) and isinstance(saved, list) and len(found) == len(saved):
+        return all(map(agree, found, saved))
+    if is_a(found, float) and is_a(saved, float):
+        return math.isclose(found, saved, rel_tol=1e-5)
+    return type(found) is type(saved) and found == saved
 
 
 def write(path: str | Path, content: Mapping[str, Any]) -> None:

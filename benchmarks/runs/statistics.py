@@ -5,13 +5,13 @@ Everything is in logarithms of ratios, so that swapping the two sides changes si
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from statistics import fmean, median
 from typing import NamedTuple, TypeVar
 
 LEVEL = 0.01  # how often an interval may miss, and how often a whole table may hold a wrong word
-MARGIN = 0.01  # a difference below it is none
+MARGINS = (0.01, 0.02, 0.03, 0.05, 0.10)  # the least that counts, less 1: the A/A check chooses one of these
 FEWEST_PAIRS = 8  # with 7 the widest interval there is, least to greatest, holds the median in 98.4 %
 Key = TypeVar("Key")
 
@@ -29,21 +29,36 @@ class Estimate(NamedTuple):
         return f"{value} ({low} to {high})"
 
 
+class Prior(NamedTuple):
+    """What all rows of a table say of the variance of the medians of a row's processes, before the row says anything.
+
+    freedom: how many degrees of freedom that is worth: 0 nothing, as many as all other rows have where all are alike.
+    """
+
+    variance: float
+    freedom: float
+
+
 class Sample(NamedTuple):
     """What was measured of one row. processes: of each process a list of values, one a pair.
 
-    share: what of the chance to miss belongs to this interval; less than 1 if the pairs of one process were looked at
-    before and found too few, as each look has a chance to miss of its own.
+    How many pairs there are was known before they were measured. prior: what the table's rows lend to this one, if
+    it has several processes; without it the row's own variance is all there is.
     """
 
     processes: Sequence[Sequence[float]]
-    share: float = 1.0
+    prior: Prior | None = None
+
+    @property
+    def medians(self) -> list[float]:
+        """Of each process."""
+        return [median(values) for values in self.processes]
 
     def interval(self, chance: float) -> Estimate:
         """The Estimate that misses the true median with this chance, two-sided; without bounds if too few values."""
         if len(self.processes) == 1:
-            return interval_of_median(self.processes[0], chance * self.share)
-        return interval_of_mean([median(values) for values in self.processes], chance)
+            return interval_of_median(self.processes[0], chance)
+        return interval_of_mean(self.medians, chance, self.prior)
 
 
 class Change(NamedTuple):
@@ -72,18 +87,66 @@ def interval_of_median(values: Sequence[float], chance: float) -> Estimate:
     return Estimate(median(ordered), ordered[k - 1], ordered[-k])
 
 
-def interval_of_mean(medians: Sequence[float], chance: float) -> Estimate:
-    """The mean of the processes' medians and Student's interval.
+def interval_of_mean(medians: Sequence[float], chance: float, prior: Prior | None = None) -> Estimate:
+    """The mean of the processes' medians and Student's interval, with a moderated variance if there is a prior.
 
     Runs of one process share its memory layout and its hash seed, so only processes are independent of each other.
-    They are few: their medians are taken to be normally distributed, which a median of several pairs nearly is.
+    They are few: their medians are taken to be normally distributed, which a median of several pairs nearly is. The
+    moderated variance is the mean of the prior's and the row's own, each weighted with its degrees of freedom, and
+    has the degrees of freedom of both (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3(1), article 3, section 3).
     """
     from scipy.special import stdtrit  # here: SciPy is slow to import, and one process needs none
 
     n, mean = len(medians), fmean(medians)
-    variance = math.fsum((value - mean) ** 2 for value in medians) / (n - 1)
-    half = float(stdtrit(n - 1, 1 - chance / 2)) * math.sqrt(variance / n)
+    lent, own = prior or Prior(0, 0), n - 1
+    freedom = lent.freedom + own
+    variance = (lent.freedom * lent.variance + own * variance_of(medians)) / freedom
+    half = float(stdtrit(freedom, 1 - chance / 2)) * math.sqrt(variance / n)
     return Estimate(mean, mean - half, mean + half)
+
+
+def variance_of(values: Sequence[float]) -> float:
+    """The sample variance, without the fractions of the standard library's."""
+    mean = fmean(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def prior_of(samples: Iterable[Sample]) -> Prior | None:
+    """The Prior of rows, by their variances; None if fewer than two of them have one.
+
+    The logarithm of a sample variance with d degrees of freedom scatters by trigamma(d / 2) around that of the true
+    one, less log(d / 2) - digamma(d / 2). What the logarithms scatter more, the true variances do: so much that they
+    are as if estimated with `freedom` degrees of freedom (Smyth 2004, section 6.2, as limma's fitFDist). If they
+    scatter no more than chance has it all rows are alike and their mean is the variance. The other rows lend no
+    more degrees of freedom than they have, by which limma's eBayes is bounded, too.
+    """
+    medians = [sample.medians for sample in samples if len(sample.processes) > 1]
+    known = [(len(row) - 1, variance) for row in medians if (variance := variance_of(row)) > 0]
+    if len(known) < 2:
+        return None
+    from scipy.special import digamma, polygamma
+
+    halves = [freedom / 2 for freedom, _ in known]
+    expected = [float(log) - math.log(half) for log, half in zip(digamma(halves), halves, strict=True)]
+    logs = [math.log(variance) - log for (_, variance), log in zip(known, expected, strict=True)]
+    scatter = variance_of(logs) - fmean(polygamma(1, halves))
+    most = sum(freedom for freedom, _ in known) - max(freedom for freedom, _ in known)
+    if scatter <= 0:
+        return Prior(fmean(variance for _, variance in known), most)
+    half = inverse_of_trigamma(scatter)
+    return Prior(math.exp(fmean(logs) + digamma(half) - math.log(half)), min(2 * half, most))
+
+
+def inverse_of_trigamma(value: float) -> float:
+    """The number whose trigamma is this, by Newton's method on its reciprocal (Smyth 2004, appendix)."""
+    from scipy.special import polygamma
+
+    found, step = 0.5 + 1 / value, math.inf
+    while abs(step) > 1e-8 * found:
+        trigamma = polygamma(1, found)
+        step = float(trigamma * (1 - trigamma / value) / polygamma(2, found))
+        found += step
+    return found
 
 
 @functools.cache
@@ -105,27 +168,6 @@ def fewest_pairs(chance: float) -> int:
     return pairs
 
 
-def pairs_by_look(row_count: int, looks: int) -> list[int]:
-    """How many pairs each look adds: first as many as a word needs among so many rows, then as many again each time."""
-    first = fewest_pairs(LEVEL / row_count / 2)
-    return [first, *(first << look for look in range(looks - 1))]
-
-
-def share_of_look(first: int, pairs: int) -> float:
-    """The share of the look at so many pairs, where the first look is at `first` and each later one at twice as many.
-
-    The first look may spend half of the chance to miss and each later one half of what is left, so however many
-    looks there are, and whatever decides that one is the last, all of them together miss no more often than one may.
-    """
-    return first / (2 * pairs)
-
-
-def is_clear(logs: Sequence[float], first: int, row_count: int, margin: float) -> bool:
-    """Whether the log ratios of one process give a row its word, however many of the other rows have none yet."""
-    sample = Sample([logs], share_of_look(first, len(logs)))
-    return word(sample.interval(LEVEL / row_count), margin) != "unclear"
-
-
 def word(interval: Estimate, margin: float) -> str:
     """faster, slower or same, if the whole interval says so, else unclear. The interval is of log ratios."""
     edge = math.log1p(margin)
@@ -138,23 +180,45 @@ def word(interval: Estimate, margin: float) -> str:
     return "unclear"
 
 
-def words(samples: Mapping[Key, Sample | Change], margin: float, level: float = LEVEL) -> dict[Key, str]:
-    """The word of each Sample or Change by its key; all of them are right except with a chance of `level`.
+class Verdict(NamedTuple):
+    """The word of a row, and the Estimate of its log ratio that it is judged by."""
+
+    word: str
+    interval: Estimate
+
+
+def verdicts(samples: Mapping[Key, Sample | Change], margin: float, level: float = LEVEL) -> dict[Key, Verdict]:
+    """The Verdict of each Sample or Change by its key; all words are right except with a chance of `level`.
 
     Holm's method: each of n rows is judged at level / n; once some have a word, the others share the level among
     fewer. A word is wrong only if its interval misses. Rows are timed apart from each other, so they are independent
     and the method holds for words with a direction, too (Shaffer 1980, Annals of Statistics 8, 1342).
     """
-    found: dict[Key, str] = {}
+    found: dict[Key, Verdict] = {}
     left = dict(samples)
     while left:
-        judged = {key: word(sample.interval(level / len(left)), margin) for key, sample in left.items()}
-        clear = {key for key, given in judged.items() if given != "unclear"}
-        if not clear:
+        intervals = {key: sample.interval(level / len(left)) for key, sample in left.items()}
+        judged = {key: Verdict(word(interval, margin), interval) for key, interval in intervals.items()}
+        left = {key: sample for key, sample in left.items() if judged[key].word == "unclear"}
+        found |= judged
+        if len(left) == len(judged):
             break
-        found |= {key: judged[key] for key in clear}
-        left = {key: sample for key, sample in left.items() if key not in clear}
-    return {key: found.get(key, "unclear") for key in samples}
+    return {key: found[key] for key in samples}
+
+
+def words(samples: Mapping[Key, Sample | Change], margin: float) -> dict[Key, str]:
+    """The words of the verdicts."""
+    return {key: verdict.word for key, verdict in verdicts(samples, margin).items()}
+
+
+def least_margin(aa_checks: Iterable[Estimate]) -> float | None:
+    """The least of MARGINS into which the interval of every A/A check fits twice; None if there is none.
+
+    Once would do for what it has measured; the other half is for what other rows may have and it has not, such as
+    another layout of memory. The intervals are of log ratios.
+    """
+    bounds = [bound for check in aa_checks for bound in (-check.low, check.high)]
+    return next((margin for margin in MARGINS if 2 * max(bounds, default=0) <= math.log1p(margin)), None)
 
 
 def exponential(estimate: Estimate) -> Estimate:

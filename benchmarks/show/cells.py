@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from statistics import median
 
 from benchmarks.runs.row import Row, Setting, Side
+from benchmarks.runs.saved import Run
+from benchmarks.runs.statistics import Estimate
 
 Cells = dict[str, str]  # by column
 
@@ -12,9 +14,9 @@ NOT_MEASURED = "none measured"
 COUNTS = {"ops/step": "operations_per_step", "KB/step": "bytes_per_step", "calls/step": "calls_per_step"}
 
 
-def of_row(row: Row, verdict: str = "") -> Cells:
-    """The cells of a row."""
-    ratio = f"{row.ratio.value:.2f}"
+def of_row(run: Run, row: Row) -> Cells:
+    """The cells of a row of a run."""
+    ratio = f"{run.ratio(row).value:.2f}"
     return {
         "name": row_id(row.own.name, row.setting.device),
         **of_problem(row.setting),
@@ -22,9 +24,10 @@ def of_row(row: Row, verdict: str = "") -> Cells:
         "baseline": row.baseline.name,
         f"x {row.baseline.name}": ratio,
         "x baseline": ratio,
-        "99 % interval": f"{row.ratio.low:.2f} to {row.ratio.high:.2f}",
-        "verdict": verdict,
-        "us/step more": price(row),
+        "99 % interval": bounds(run.ratio(row)),
+        "judged by": bounds(run.judged(row)),
+        "verdict": run.words.get(row.key, ""),
+        "us/step more": price(run, row),
         **of_trainer(row.own, row.own.error),
     }
 
@@ -70,11 +73,18 @@ def of_trainer(side: Side, error: float) -> Cells:
     }
 
 
-def price(row: Row) -> str:
-    """What a step takes more than one of the baseline, in microseconds, if a difference was measured."""
-    if row.ratio.low <= 1 <= row.ratio.high:
+def bounds(ratio: Estimate | None) -> str:
+    """From where to where the interval of a ratio reaches; blank if there is none."""
+    return f"{ratio.low:.2f} to {ratio.high:.2f}" if ratio else ""
+
+
+def price(run: Run, row: Row) -> str:
+    """What a step takes more than one of the baseline, in microseconds, or "same", or that none was measured."""
+    if run.words.get(row.key) == "same":
+        return f"same within {(run.judging_margin or 0) * 100:.3g} %"
+    if run.ratio(row).low <= 1 <= run.ratio(row).high:
         return NOT_MEASURED
-    return f"{row.difference.value / row.setting.steps * 1e6:+.1f}"
+    return f"{run.difference(row).value / row.setting.steps * 1e6:+.1f}"
 
 
 def whole(count: float | None) -> str:

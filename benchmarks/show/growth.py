@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks.runs import statistics
 from benchmarks.runs.saved import Run
+from benchmarks.runs.statistics import Estimate
 from benchmarks.show import cells, table
 
 MOST_CROSSINGS = 6
@@ -67,7 +67,8 @@ def points(run: Run, device: str) -> dict[str, Points]:
         beside = [row for row in run.rows if row.place == place]
         setting = beside[0].setting
         baseline = median(second for row in beside for second in row.baseline.seconds) / setting.epochs
-        ratios = {beside[0].baseline.name: statistics.Estimate(1, 1, 1)} | {row.own.name: row.ratio for row in beside}
+        baseline_itself = {beside[0].baseline.name: Estimate(1, 1, 1)}
+        ratios = baseline_itself | {row.own.name: run.ratio(row) for row in beside}
         for name, ratio in ratios.items():
             seconds = baseline / ratio.value, baseline / ratio.high, baseline / ratio.low
             found.setdefault(name, []).append(Point(setting.rows, setting.batch_size, *seconds))

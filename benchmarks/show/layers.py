@@ -21,9 +21,10 @@ def markdown(run: Run) -> str:
             f"\n### What each layer costs on {', '.join(devices)}",
             "What a step of each writing takes more than one of its parent: microseconds with their 99 % interval, "
             "torch operations, kilobytes allocated, function calls and lines of code. "
-            f'"{cells.NOT_MEASURED}": the interval of the ratio contains 1. Blank: not torch, or fewer than nine full '
-            "batches to count in. What worker processes do is not counted.",
-            table.tabulated([line(row, len(devices) > 1) for row in ordered], COLUMNS, left=3),
+            f'"same": a difference, if there is one, does not count. "{cells.NOT_MEASURED}": the interval of the ratio '
+            "contains 1 and the word is unclear. Microseconds follow from the ratio. Blank: not torch, or fewer than "
+            "nine full batches to count in. What worker processes do is not counted.",
+            table.tabulated([line(run, row, len(devices) > 1) for row in ordered], COLUMNS, left=3),
         ]
     )
 
@@ -37,15 +38,15 @@ def ancestry(row: Row, rows: Sequence[Row]) -> list[str]:
     return line
 
 
-def line(row: Row, several_devices: bool) -> list[str]:
+def line(run: Run, row: Row, several_devices: bool) -> list[str]:
     """The price of one idea as text."""
-    low, high = (seconds / row.setting.steps * 1e6 for seconds in row.difference[1:])
-    price = cells.price(row)
+    low, high = (seconds / row.setting.steps * 1e6 for seconds in run.difference(row)[1:])
+    price = cells.price(run, row)
     return [
         cells.row_id(row.own.name, row.setting.device) if several_devices else row.own.name,
         row.baseline.name,
         (row.idea or "").replace("|", r"\|"),  # in Markdown it would begin a cell
-        "" if price == cells.NOT_MEASURED else f"{row.ratio.value:.2f}",
+        "" if price == cells.NOT_MEASURED else f"{run.ratio(row).value:.2f}",
         price,
         f"{low:+.1f} to {high:+.1f}",
         *(more(row, field) for field in cells.COUNTS.values()),

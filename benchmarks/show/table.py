@@ -1,4 +1,4 @@
-"""A run as one table, for the terminal and for Markdown. Needs neither torch nor numpy."""
+"""A run as one table, for the terminal and for Markdown. Needs no torch, numpy only for several processes."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -15,16 +15,16 @@ from benchmarks.show.cells import Cells, row_id
 WIDTH = 120
 MORE_THAN_EXPLAINED = 1.05  # cores busy over threads: the CPU clock is not exact
 # Left out, in this order, until the table fits.
-DISPENSABLE = ("first call", "x floor", "lines", "us/step more")
+DISPENSABLE = ("first call", "x floor", "lines", "us/step more", "judged by")
 CHOICES = (
-    *("ms/epoch", "us/step", "x floor", "baseline", "x baseline", "99 % interval", "verdict", "us/step more"),
-    *("first call", "error", "lines", *cells.COUNTS, "kernels/epoch"),
+    *("ms/epoch", "us/step", "x floor", "baseline", "x baseline", "99 % interval", "judged by", "verdict"),
+    *("us/step more", "first call", "error", "lines", *cells.COUNTS, "kernels/epoch"),
 )
 tabulate.MIN_PADDING = 0  # no blanks around a header that is wider than its column
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """What was measured and where, as pairs of a label and a line: dataset, problem, machine, versions, trust."""
+    """What was measured and where, as pairs of a label and a line: margin, dataset, problem, machine, trust."""
     rows = run.rows
     largest = max(rows, key=lambda row: row.setting.rows)
     setting = largest.setting
@@ -35,6 +35,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
     devices = "; ".join(sorted({row.setting.device_name for row in rows}))
     steps = "" if varying(rows) else f": {setting.steps} steps"
     return [
+        ("margin", what_counts(run)),
         ("dataset", f"{setting.dataset} ({setting.dataset_origin}), sha256 {setting.dataset_sha256[:12]}"),
         (
             "problem",
@@ -45,24 +46,34 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("machine", f"{devices}; {setting.threads} threads; {setting.system}"),
         ("floor", "; ".join(floors(rows))),
         ("versions", f"python {setting.python}, torch {setting.torch}, numpy {setting.numpy}"),
-        ("pairs", f"{count} a row{fresh}; the interval holds the true median in 99 % of runs"),
+        ("pairs", f"{count} a row{fresh}; the 99 % interval holds the true median in 99 % of runs"),
         ("A/A check", "; ".join(aa_checks(run))),
         ("verdicts", meaning_of_words(run)),
     ]
+
+
+def what_counts(run: Run) -> str:
+    """The least difference that counts in this run, and who says so."""
+    if run.cannot_judge or run.judging_margin is None:
+        return "none: this machine cannot judge now"
+    percent = f"{run.judging_margin * 100:.3g} %"
+    if run.margin is None:
+        return f"here and now differences above {percent} count"
+    return f"differences above {percent} count, as asked for"
 
 
 def aa_checks(run: Run) -> Iterator[str]:
     """For each device what the reference beside its own copy measured."""
     for check in run.aa_checks:
         device = check.setting.device
-        yield f"the reference is {check.ratio.text()} times as fast as its copy on {device}, {check.pairs} pairs"
+        yield f"the reference is {run.ratio(check).text()} times as fast as its copy on {device}, {check.pairs} pairs"
 
 
 def meaning_of_words(run: Run) -> str:
     """What the words mean and how sure they are, or why there are none."""
-    if run.cannot_judge:
+    if run.cannot_judge or run.judging_margin is None:
         return f"none, this machine cannot judge now: {run.cannot_judge}"
-    return meaning(run.margin, len(run.rows))
+    return f"{meaning(run.judging_margin, len(run.rows))}, so each is judged by a wider interval than that of 99 %"
 
 
 def meaning(margin: float, count: int) -> str:
@@ -115,7 +126,7 @@ def header(run: Run, chosen: Sequence[str] = ()) -> list[str]:
         "x floor",
         *(one or ["baseline", "x baseline"]),
         "99 % interval",
-        *(["verdict"] if run.words else []),
+        *(["judged by", "verdict"] if run.words else []),
         *([] if one else ["us/step more"]),
         *([] if several else ["first call"]),
         "error",
@@ -148,7 +159,7 @@ def lines(run: Run) -> list[Cells]:
     """
     baselines = {row.baseline.name for row in run.rows}
     many = len(baselines) > 1
-    found = [((*row.place, speed(row, many)), cells.of_row(row, run.words.get(row.key, ""))) for row in run.rows]
+    found = [((*row.place, speed(run, row, many)), cells.of_row(run, row)) for row in run.rows]
     if baselines == {"torch_nn"}:
         for place in sorted({row.place for row in run.rows}):
             beside = [row for row in run.rows if row.place == place]
@@ -156,9 +167,9 @@ def lines(run: Run) -> list[Cells]:
     return [line for _, line in sorted(found, key=lambda pair: pair[0])]
 
 
-def speed(row: Row, many: bool) -> float:
+def speed(run: Run, row: Row, many: bool) -> float:
     """What rows of one place are sorted by: the ratio to the one baseline, or epochs a second if there are many."""
-    return row.setting.epochs / median(row.own.seconds) if many else row.ratio.value
+    return row.setting.epochs / median(row.own.seconds) if many else run.ratio(row).value
 
 
 def grid(run: Run, style: str, chosen: Sequence[str] = ()) -> str:
