@@ -4,7 +4,7 @@ The library divides one product among the cores as it sees fit, forward and back
 of two each core takes one, every time, and finds its half of the weights and of the batch in its own cache. The
 logits of the two halves are added before the softmax, and both halves take the same gradient.
 
-Compare with `manual_buffers`: bmm of weights (2, classes, 393) and x (2, rows, 393), and one addition more.
+Compare with `manual_buffers`: bmm of weights (2, classes, 400) and x (2, rows, 400), and one addition more.
 """
 
 import functools
@@ -14,8 +14,8 @@ import torch.nn.functional as F
 
 
 def halves(rows):
-    """(n, columns) as (2, n, columns / 2); an odd number of columns gets one more, of zeros."""
-    return F.pad(rows, (0, rows.shape[1] % 2)).unflatten(1, (2, -1)).transpose(0, 1)
+    """(n, columns) as (2, n, columns / 2), with columns of zeros until each half has a multiple of 16."""
+    return F.pad(rows, (0, -rows.shape[1] % 32)).unflatten(1, (2, -1)).transpose(0, 1)
 
 
 def prepare(x, y, batch_size):

@@ -510,7 +510,7 @@ def draw(x: Tensor, y: Tensor, path: str) -> None:
     side = int(len(x) ** 0.5)
     if side * side != len(x):
         raise DatasetError(f"--picture: {len(x)} features are no square image")
-    plt.imshow(x.reshape(side, side), cmap="gray")
+    plt.imshow(x.reshape(side, side).numpy(), cmap="gray")
     plt.title(f"label {int(y)}")
     try:
         plt.savefig(path)

@@ -1,9 +1,9 @@
 """The checker: does a trainer compute what the reference computes?
 
 What is compared is the update, the trained parameters minus the initial ones, with the update of the oracle,
-the reference run in float64. The unit is float32 noise: how far the reference's own float32 update lies from
-the oracle on the same problem. Right trainers measure 0.5 to 3, the classic mistakes thousands; LIMIT is the
-only threshold, for everybody.
+the reference run in float64. The unit is float32 noise: how far the reference's own float32 update may lie from
+the oracle on the same problem, as it is free to take its sums in any order. Right trainers measure 0.5 to 5, the
+classic mistakes thousands; LIMIT is the only threshold, for everybody.
 """
 
 import gc
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from reference import torch_nn
@@ -30,8 +31,12 @@ Arrays = tuple[np.ndarray, np.ndarray]  # weight and bias
 
 LIMIT = 10.0
 TOO_NOISY = 1e-3
+SHUFFLES = 3  # orders of summation that are tried beside the given one and row after row
 NOT_COMPUTED = math.nan
+COARSE = 10.0  # times what is allowed: as wrong as 2000 roundings in place of one may be
 DEVICES = ("cpu", "cuda")
+DRAWS = "a layer draws parameters: nn.utils.skip_init; a DataLoader draws a seed: generator=torch.Generator()"
+OVERFLOW = "does exp overflow, as it does above 88? Subtract the maximum of each row first"
 LARGE_LOGITS = "large logits"  # the name of the case where a log-softmax without max shift overflows
 
 
@@ -70,14 +75,27 @@ def update(problem: Problem, result: Parameters | Arrays) -> Tensor:
     return torch.cat([(weight - problem.weight.cpu().double()).flatten(), bias - problem.bias.cpu().double()])
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in the block do not depend on how many threads torch has."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
 def solved(name: str, problem: Problem) -> Case:
-    """The Case of a float32 problem on the CPU: runs the reference in float64 and in float32.
+    """The Case of a float32 problem on the CPU: runs the reference in float64, and in float32 in several orders.
 
     Raises Unjudgeable.
     """
     truth = torch_nn.train(*problem.to(dtype=torch.float64))
     oracle_update = update(problem, truth)
-    noise = (update(problem, torch_nn.train(*problem)) - oracle_update).norm().item()
+    errors = [(update(problem, result) - oracle_update).norm() for result in in_several_orders(problem)]
+    noise = torch.stack(errors).max().item()  # NaN if one is
     size = oracle_update.norm().item()
     if not noise <= TOO_NOISY * size:
         raise Unjudgeable(
@@ -87,6 +105,45 @@ def solved(name: str, problem: Problem) -> Case:
     # On a tiny problem the reference can be right by luck; rounding the parameters is always allowed.
     rounding = torch.finfo(torch.float32).eps / 4 * torch.cat([p.flatten() for p in truth]).norm().item()
     return Case(name, problem, oracle_update, max(noise, rounding))
+
+
+def in_several_orders(problem: Problem) -> Iterator[Parameters]:
+    """What right trainers find in float32: the reference, one that sums row after row, the reference in other orders.
+
+    For these the features, the classes and the rows of each batch are shuffled, and the result is put back in order.
+    """
+    yield torch_nn.train(*problem)
+    yield row_after_row(*problem)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(SHUFFLES):
+        features, classes = (torch.randperm(size, generator=generator) for size in problem.weight.shape)
+        batches = torch.arange(len(problem.x)).split(problem.batch_size)
+        rows = torch.cat([batch[torch.randperm(len(batch), generator=generator)] for batch in batches])
+        shuffled = problem._replace(
+            x=problem.x[rows][:, features],
+            y=classes.argsort()[problem.y[rows]],
+            weight=problem.weight[features][:, classes],
+            bias=problem.bias[classes],
+        )
+        weight, bias = torch_nn.train(*shuffled)
+        yield weight[features.argsort()][:, classes.argsort()], bias[classes.argsort()]
+
+
+def row_after_row(
+    x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, batch_size: int, lr: float, epochs: int
+) -> Parameters:
+    """A right trainer whose sums over a batch grow by one row at a time: the worst order where many rows are alike."""
+    parameters = torch.cat([weight, bias[None]])
+    x = F.pad(x, (0, 1), value=1)  # the bias is the weight of a feature that is always one
+    for _ in range(epochs):
+        for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
+            grad = torch.softmax(xb @ parameters, dim=1)
+            grad[range(len(yb)), yb] -= 1
+            total = torch.zeros_like(parameters)
+            for row, row_grad in zip(xb, grad, strict=True):
+                total.addr_(row, row_grad)
+            parameters -= total * (lr / len(yb))
+    return parameters[:-1], parameters[-1]
 
 
 def error(case: Case, result: Parameters | Arrays, dtype: torch.dtype = torch.float32) -> float:
@@ -108,8 +165,10 @@ def unit(case: Case, dtype: torch.dtype) -> float:
 def cases(x: Tensor, y: Tensor, classes: int = 10, seed: int = 1) -> list[Case]:
     """The checker's problems, from the simplest on, with rows from x (rows, features) and y (rows,), on the CPU.
 
-    seed: of the initial weights.
+    Pixels beyond 1 are divided by a power of two, which rounds none: on large ones single roundings decide a class,
+    and a small mistake cannot be told from them.  seed: of the initial weights.
     """
+    x = x / 2 ** max(0, math.ceil(math.log2(x.abs().max().clamp(min=1))))
 
     def problem(
         rows: int, batch_size: int = 64, epochs: int = 1, seed: int = seed, scale: int = 1, lr: float = LEARNING_RATE
@@ -296,7 +355,7 @@ def trained(
             inputs = inputs or prepared(implementation, given)
             result = implementation.train(*inputs, *given[2:])
         except (Exception, SystemExit) as raised:
-            return Answer(None, f"raised {described(raised)}"), None, None
+            return Answer(None, failure(raised, inputs)), None, None
     if changed and seed is None and not again and len(sys.modules) > modules:
         return trained(implementation, original, given, inputs, again=True)  # an import's changes are not the trainer's
     return answered(result, given, original, [] if seed is not None else changed), result, inputs
@@ -328,7 +387,10 @@ def arrays_of(weight: Tensor, bias: Tensor) -> Arrays:
 
 def changed_complaint(changed: Sequence[str]) -> str | None:
     """The complaint about what was changed in the process, by name, or None."""
-    return f"changed {', '.join(changed)}: leave the process as it was" if changed else None
+    if not changed:
+        return None
+    cure = f" ({DRAWS})" if "torch's random state" in changed else ""
+    return f"changed {', '.join(changed)}: leave the process as it was{cure}"
 
 
 def complaint(
@@ -413,7 +475,7 @@ def verdict(error: float) -> str | None:
     if error <= LIMIT:  # never true of NaN
         return None
     if not math.isfinite(error):
-        return "the trained parameters are not finite"
+        return f"the trained parameters are not finite: {OVERFLOW}"
     return f"the update is off by {error:.3g} in float32 noise, allowed {LIMIT:g}"
 
 
@@ -429,7 +491,7 @@ def first_wrong(trainer: Answering, problem: Problem) -> tuple[str, str]:
         if finding.complaint:
             first_row, last_row = (batch - 1) * problem.batch_size, len(part.problem.x) - 1
             suspect = suspicion if batch == 1 else later_suspicion
-            hint = "" if finding.error is NOT_COMPUTED else suspect(trainer, part)
+            hint = "" if not math.isfinite(finding.error) else suspect(trainer, part)
             return f"first wrong at batch {batch} of {batches} (rows {first_row} to {last_row})", hint
     for epoch in range(2, problem.epochs + 1):
         if attempt(trainer, solved("", problem._replace(epochs=epoch))).complaint:
@@ -441,20 +503,23 @@ def suspicion(trainer: Answering, case: Case) -> str:
     """What a wrong first step suggests, as a question that a learner understands, or ""."""
     answers = (trainer.answers(case.problem, seed=seed)[0] for seed in (1, 1, 2))
     got, again, other = (update(case.problem, answer.result) for answer in answers)
-    if not got.isfinite().all():
-        return "does exp overflow, as it does above 88? Subtract the maximum of each row first"
     if not torch.equal(got, again):
         return "two runs differ: does it keep something from one call to the next?"
     if not torch.equal(got, other):
         return "two runs differ: does it depend on a random state?"
     if not got.any():
         return "nothing was trained: is the loop entered, and does the update reach the parameters that are returned?"
+    blind = trainer.answers(case.problem._replace(x=torch.zeros_like(case.problem.x)))[0]
+    if blind.parameters and torch.equal(got, update(case.problem, blind.parameters)):
+        return "it does not see the rows it is given: are those of an earlier call kept, in a global of the module?"
     wrong = got - case.update
     allowed = LIMIT * unit(case, trainer.dtype)
     classes = len(case.problem.bias)
     if wrong[:-classes].norm() <= allowed:
         return "only the bias is wrong: is its gradient the sum over the rows, and is it subtracted?"
     if wrong[-classes:].norm() <= allowed:
+        if wrong[:-classes].norm() <= COARSE * allowed:
+            return "only the weight is a little wrong: is each row added to it by itself, not to a sum first?"
         return "only the weight is wrong: is it laid out as it was given, decayed, or trained with other labels?"
     factor = (got @ case.update / (case.update @ case.update)).item()
     if (got - factor * case.update).norm() <= allowed * max(1, abs(factor)):
@@ -506,10 +571,19 @@ def modified(given: Problem, original: Problem) -> str | None:
     return None
 
 
+def failure(raised: BaseException, inputs: tuple[Any, ...] | None) -> str:
+    """The complaint about an exception of a training that was given these prepared inputs."""
+    listed = isinstance(raised, TypeError) and inputs is not None and [type(i) for i in inputs] == [list]
+    hint = "; prepare returned a list, which is one argument of train: return a tuple for several" if listed else ""
+    return f"raised {described(raised)}{hint}"
+
+
 def described(raised: BaseException) -> str:
     """An exception in one line: its type, its message, and the line that raised it."""
     frame = traceback.extract_tb(raised.__traceback__)[-1]
-    message = " ".join(str(raised).split())[:200]
+    message = " ".join(str(raised).split())
+    if len(message) > 200:
+        message = f"{message[:60]} ... {message[-135:]}"  # a compiler says the cause at the end
     return f"{type(raised).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno})"
 
 

@@ -663,7 +663,6 @@ def test_the_command_describes_and_draws(tmp_path):
         (("digits", "--picture", "digit.xyz"), "error: --picture digit.xyz: "),
     ],
 )
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 def test_the_command_refuses_in_one_line(arguments, reason, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["reference.datasets", *arguments])
     with pytest.raises(SystemExit) as ended:

@@ -437,3 +437,107 @@ def test_what_can_be_used_only_once_is_rejected(cases):
         train=lambda rows, *rest: torch_nn.train(*next(rows), *rest),
     )
     assert equivalence.complaint(once, cases).startswith("called again: raised StopIteration")
+
+
+# --- the unit --------------------------------------------------------------------------------------------------------
+
+
+def test_float64_is_judged_in_its_own_unit(cases):
+    right = module(MANUAL)
+    assert equivalence.complaint(right, cases[:1], dtype=torch.float64) is None
+    rounded = SimpleNamespace(train=lambda *problem: [p.float().double() for p in torch_nn.train(*problem)])
+    rounded_once = SimpleNamespace(train=lambda *problem: tuple(rounded.train(*problem)))
+    assert "the update is off by" in equivalence.complaint(rounded_once, cases[:1], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("cases", ["digits", "standardised"], indirect=True)
+def test_large_logits_overflow_and_others_underflow(cases):
+    (problem,) = (case.problem for case in cases if case.name == "large logits")
+    logits = (problem.x.double() @ problem.weight.double() + problem.bias.double()).amax(1)
+    assert logits.max() > 88  # exp overflows
+    assert logits.min() < -103  # exp is zero, below float32's smallest number
+
+
+def test_the_unit_does_not_depend_on_the_number_of_threads(monkeypatch):
+    seen, train, threads = set(), torch_nn.train, torch.get_num_threads()
+    monkeypatch.setattr(torch_nn, "train", lambda *problem: seen.add(torch.get_num_threads()) or train(*problem))
+    try:
+        torch.set_num_threads(3)
+        equivalence.solved("any", Problem(*few_rows(), *initial_parameters(784, 10)))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == {1}
+
+
+def test_rows_that_are_all_alike_may_be_summed_one_after_the_other():
+    generator = torch.Generator().manual_seed(3)
+    x, y = torch.rand(1, 50, generator=generator), torch.randint(10, (1,), generator=generator)
+    cases = equivalence.cases(x, y)
+    for name in ("numpy_loop", "manual_fused_update", "numba_dense"):
+        assert equivalence.complaint(implementations.load(name), cases) is None
+
+
+# --- what learners write first ---------------------------------------------------------------------------------------
+
+PREPARE = "def prepare(x, y, batch_size):\n    {}\n\n\n"
+
+
+def with_prepare(body, first="x, y, ", before=""):
+    """manual_inplace with a `prepare` of this body, whose `train` begins with such arguments and these lines."""
+    train = TRAIN.replace("x, y, ", first) + before
+    namespace = {}
+    source = implementations.source(MANUAL).replace(TRAIN, PREPARE.format(body) + train)
+    exec(compile(source, "trainer.py", "exec"), namespace)
+    return SimpleNamespace(**namespace)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (trainer("    torch.nn.Linear(*weight.shape)\n"), "a layer draws parameters: nn.utils.skip_init"),
+        (
+            trainer("    list(torch.utils.data.DataLoader(x))\n"),
+            "a DataLoader draws a seed: generator=torch.Generator()",
+        ),
+        (with_prepare("return [x, y]"), "prepare returned a list, which is one argument of train: return a tuple"),
+        (
+            with_prepare("KEPT.setdefault('rows', (x, y))", "nothing, ", "    x, y = KEPT['rows']\n"),
+            "it does not see the rows it is given: are those of an earlier call kept, in a global of the module?",
+        ),
+    ],
+    ids=["layer", "loader", "list", "global"],
+)
+def test_what_learners_write_first_gets_a_hint(wrong, words, cases):
+    wrong.train.__globals__["KEPT"] = {}
+    assert words in equivalence.complaint(wrong, cases)
+
+
+def test_a_list_of_batches_is_one_argument(cases):
+    batches = "    x, y = map(torch.cat, zip(*batches, strict=True))\n"
+    right = with_prepare("return list(zip(x.split(7), y.split(7)))", "batches, ", batches)
+    assert equivalence.complaint(right, cases[:1]) is None
+
+
+def test_an_overflow_on_unscaled_pixels_gets_the_hint():
+    x, y = standardised_rows()
+    case = equivalence.solved("unscaled", Problem(x * 100, y, *initial_parameters(30, 10)))
+    complaint = equivalence.judged(implementations.load("autograd_inplace"), case).complaint
+    assert complaint.startswith("the trained parameters are not finite: does exp overflow, as it does above 88?")
+
+
+@pytest.mark.parametrize("cases", ["digits", "standardised"], indirect=True)
+def test_rows_added_by_themselves_are_not_taken_for_decay(cases):
+    case = next(case for case in cases if case.name == "2000 rows at once, large weights")
+    complaint = equivalence.judged(implementations.load("mistakes.rows_added_one_by_one"), case).complaint
+    assert "only the weight is a little wrong: is each row added to it by itself" in complaint
+
+
+def test_a_long_message_keeps_its_end():
+    try:
+        raise RuntimeError("cc failed: " + "include " * 100 + "fatal error: Python.h: No such file")
+    except RuntimeError as raised:
+        line = equivalence.described(raised)
+    assert line.startswith("RuntimeError: cc failed: ")
+    assert "fatal error: Python.h: No such file (test_equivalence.py:" in line
+    assert len(line) < 260

@@ -83,6 +83,7 @@ class Work:
         self.device, self.clock, self.timed_problem = device, clock(device), timed_problem
         self.parts: dict[Slice | None, Part] = {}
         self.problem = given = timed_problem.problem(device)
+        self.inputs: Any = None
         start = self.clock()
         try:
             with equivalence.unchanged_process_state():  # what an import changes is not the trainer's doing
@@ -97,7 +98,7 @@ class Work:
         except (Exception, SystemExit) as raised:
             if lacks := lacking(raised):
                 return FirstCall(0.0, Answer(None, None), lacks)
-            return FirstCall(0.0, Answer(None, f"raised {equivalence.described(raised)}"), None)
+            return FirstCall(0.0, Answer(None, equivalence.failure(raised, self.inputs)), None)
         return FirstCall(seconds, equivalence.answered(result, given, given, changed), None)
 
     def gives_up(self) -> tuple[str, ...]:
