@@ -15,7 +15,7 @@ test: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/pytest tests -W error $(EXPECTED_WARNINGS) --durations=10
+	.venv/bin/pytest tests -W error $(EXPECTED_WARNINGS) --durations=10 -n auto --dist loadfile --benchmark-disable
 
 GPU_COLUMNS = 'ms/epoch,x floor,x baseline,99 % interval,verdict,kernels/epoch,first call,error,lines'
 GPU_NEEDS = torch numpy scipy pytest pytest_benchmark tabulate sklearn tqdm threadpoolctl cpuinfo

@@ -4,6 +4,8 @@ import os
 
 # Where nothing is said, torch's threads wait busily, and a neighbour on the machine makes their work many times longer.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Several processes share these tests; the runs of the benchmark that they start are none of that.
+os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 import pwd
 

@@ -487,6 +487,7 @@ def test_a_mistake_in_measuring_is_noticed(mutant):
 @pytest.mark.usefixtures("clock")
 def test_a_race_with_the_real_fixture(benchmark):
     noted = []
+    benchmark.disabled = False  # as it is where several processes share the tests
     benchmark._timer = race.STOPWATCH  # as its marker says in benchmarks/test_epoch.py
     sides = FakeSide(race, "own", 3.0, noted), FakeSide(race, "baseline", 7.0, noted)
     pairs = race.race(benchmark, *sides, count(), [True, False] * 7, lambda count: count == 4)
