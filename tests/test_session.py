@@ -136,6 +136,13 @@ def test_a_full_disk_ends_the_run_in_one_line_and_leaves_what_was_saved(begun, m
     assert json.loads((tmp_path / "run.json").read_text()) == {"rows": "of before"}
 
 
+def test_who_waits_is_told_which_row_it_was_and_how_long_the_others_take(begun, monkeypatch):
+    waiting = begun(processes="1")
+    waiting.suite, waiting.begun = SimpleNamespace(row_count=36, rows_left=30), 100.0
+    monkeypatch.setattr(session, "perf_counter", lambda: 130.0)  # 5 s a row
+    assert waiting.progress("manual_inplace-cpu") == "manual_inplace-cpu: row 6 of 36, about 2:30 left"
+
+
 def test_without_pytests_terminal_nothing_is_measured(begun, monkeypatch):
     monkeypatch.setattr(pytest.PytestPluginManager, "is_blocked", lambda self, name: name == "terminal")
     with pytest.raises(pytest.UsageError, match=r"^-p no:terminal: "):

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -531,6 +531,23 @@ def test_cores_that_the_threads_do_not_explain_are_named():
         "busy-cpu kept 2.50 cores busy, with 2 threads: something works beside it"
     ]
     assert "busy-cpu kept 2.50 cores busy" in table.text(run(busy))
+
+
+def test_a_run_beside_other_load_says_what_helps():
+    beside_load = replace(run(row()), conditions=saved.Conditions(other_cores=0.93))
+    for text in (table.text(beside_load), table.markdown(beside_load)):
+        assert "something else keeps 0.93 cores busy" in text
+        assert "--torch-threads 1" in text
+    assert "something else" not in table.text(run(row()))
+
+
+def test_a_run_says_by_which_slices_it_was_timed():
+    for rows, words in (
+        ((row(), row("b")), "10 a row; the 99 %"),
+        ((row(slice_rows=640), row("b", slice_rows=640)), "10 a row, timed by slices of 640 rows; the 99 %"),
+        ((row(slice_rows=640), row("b")), "10 a row, timed by slices of 640 rows, 1 of them by whole runs; the 99 %"),
+    ):
+        assert dict(table.facts(run(*rows)))["pairs"].startswith(words)
 
 
 # --- two runs -----------------------------------------------------------------------------------------------

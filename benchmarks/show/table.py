@@ -46,10 +46,20 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("machine", f"{devices}; {setting.threads} threads; {setting.system}"),
         ("floor", "; ".join(floors(rows))),
         ("versions", f"python {setting.python}, torch {setting.torch}, numpy {setting.numpy}"),
-        ("pairs", f"{count} a row{fresh}; the 99 % interval holds the true median in 99 % of runs"),
+        ("pairs", f"{count} a row{fresh}{slices(rows)}; the 99 % interval holds the true median in 99 % of runs"),
         ("A/A check", "; ".join(aa_checks(run))),
         ("verdicts", meaning_of_words(run)),
     ]
+
+
+def slices(rows: Sequence[Row]) -> str:
+    """By which parts of a run its time was taken, and for how many rows."""
+    lengths = sorted({row.slice_rows for row in rows if row.slice_rows})
+    if not lengths:
+        return ""
+    whole = sum(row.slice_rows is None for row in rows)
+    but = f", {whole} of them by whole runs" if whole else ""
+    return f", timed by slices of {', '.join(map(str, lengths))} rows{but}"
 
 
 def what_counts(run: Run) -> str:
@@ -198,10 +208,16 @@ def overworked(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{name} kept {cores:.2f} cores busy, with {threads} threads: something works beside it"
 
 
+def troubles(run: Run) -> list[str]:
+    """What may have spoiled times: something else on the machine, and rows that something works beside."""
+    advice = run.conditions.advice(max((row.setting.threads for row in run.rows), default=1))
+    return [*([advice] if advice else []), *overworked(run.rows)]
+
+
 def text(run: Run, chosen: Sequence[str] = ()) -> str:
     """Facts, table and the reasons of rows without a time, for a terminal of 120 columns."""
     above = [wrapped(f"{label:<9} {line}", indent=10) for label, line in (facts(run) if run.rows else [])]
-    below = [wrapped(line) for line in [*overworked(run.rows), *(f"{name} {reason}" for name, reason in run.untimed)]]
+    below = [wrapped(line) for line in [*troubles(run), *(f"{name} {reason}" for name, reason in run.untimed)]]
     return "\n".join([*above, "", grid(run, "simple", chosen), "", *below]).strip("\n")
 
 
@@ -213,7 +229,7 @@ def wrapped(line: str, indent: int = 4) -> str:
 def markdown(run: Run, chosen: Sequence[str] = ()) -> str:
     """The same for a Markdown page."""
     above = [f"* {label}: {line}" for label, line in (facts(run) if run.rows else [])]
-    below = [f"* {line}" for line in overworked(run.rows)]
+    below = [f"* {line}" for line in troubles(run)]
     below += [f"* `{name}` {reason}" for name, reason in run.untimed]
     parts = ["\n".join(above), grid(run, "github", chosen), "\n".join(below)]
     return "\n\n".join(part for part in parts if part) + "\n"
