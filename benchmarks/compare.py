@@ -68,15 +68,20 @@ def by_id(*runs: Run) -> list[dict[str, Row]]:
 
 
 def changes(a: Run, b: Run) -> dict[str, Change]:
-    """The Change of each row that is in both runs, by its id."""
+    """The Change of each row that is in both runs and was timed in the same manner, by its id."""
     rows_a, rows_b = by_id(a, b)
-    common = sorted(rows_a.keys() & rows_b.keys())
+    common = [name for name in sorted(rows_a.keys() & rows_b.keys()) if timed_alike(rows_a[name], rows_b[name])]
     return {name: Change(a.samples[rows_a[name].key], b.samples[rows_b[name].key]) for name in common}
 
 
 def margin(a: Run, b: Run) -> float:
     """The least ratio that counts in both runs, less 1."""
     return max(run.judging_margin or 0 for run in (a, b))
+
+
+def timed_alike(a: Row, b: Row) -> bool:
+    """Whether both were timed by slices, or both by whole runs: a slice is less often disturbed."""
+    return a.slice_rows == b.slice_rows
 
 
 def words(a: Run, b: Run, changes: Mapping[str, Change]) -> dict[str, str]:
@@ -105,6 +110,8 @@ def lost(a: Run, b: Run) -> list[str]:
 
 def cells(row_a: Row | None, row_b: Row | None, change: Change | None, word: str, reason: str) -> list[str]:
     """What one row of either run is beside the other: B's ratio over A's, and the word for it."""
+    if row_a and row_b and not change:
+        return ["", "", word, "one by slices, one by whole runs"]
     if not (row_a and row_b and change):
         why = reason.partition(":")[0]
         return ["", "", word, f"only in {'A' if row_a else 'B'}" + (f": {why}" if why else "")]

@@ -49,7 +49,7 @@ class Settings(NamedTuple):
     """The options of a run, checked.
 
     batch_sizes, rows: every combination is a timed problem; None stands for all rows.
-    pairs: None stands for as many as are needed.  budget: seconds for all timed pairs together.
+    pairs: None stands for as many as the time allows.  budget: seconds for all timed pairs together.
     timeout: seconds for a row, after which it has none.  spawn: whether workers are fresh processes, not forks.
     processes: how many times the run is repeated in a fresh process.  part: which of them this one is, or None.
     margin: the least ratio that counts, less 1; None leaves it to the A/A check.

@@ -12,21 +12,32 @@ from benchmarks.runs.saved import COPY, REFERENCE
 
 
 class AACheck:
-    """Two workers of the reference on one problem. What is found between them is none: it might be found in any row."""
+    """Two workers of the reference on one problem. What is found between them is none: it might be found in any row.
+
+    Where runs may be cut it is timed by slices, as most rows are.
+    """
 
     def __init__(self, contest: Contest, seconds: float, random: Random) -> None:
         """seconds: for the pairs before each row."""
         self.contest, self.seconds, self.random = contest, seconds, random
+        self.due = 0.0  # seconds that it may still take
         self.copy = blamed(contest.admitted, "the A/A check")(COPY)
         self.baseline = contest.baseline(REFERENCE)
         self.pairs: list[Pair] = []
 
     def go_on(self) -> None:
-        """Races a few pairs; before the first row so many that there is an interval. Raises NotComparable."""
+        """Races a few pairs if it is time; before the first row so many that there is an interval.
+
+        Raises NotComparable.
+        """
+        self.due += self.seconds
+        if self.pairs and self.due <= 0:
+            return
+        begun = perf_counter()
         least = 0 if self.pairs else statistics.FEWEST_PAIRS
         asked_for = self.contest.suite.settings.pairs
         most = asked_for / self.contest.suite.row_count if asked_for else MOST_PAIRS
-        order, end = race.balanced_order(MOST_PAIRS, self.random), perf_counter() + self.seconds
+        order, end = race.balanced_order(MOST_PAIRS, self.random), begun + self.due
         self.baseline = baseline = self.contest.baseline(REFERENCE)
         if self.copy.worker.status is not None:  # it was ended, by whatever: another takes its place
             self.copy = blamed(self.contest.admitted, "the A/A check")(COPY)
@@ -40,6 +51,7 @@ class AACheck:
                 own, baseline, tasks, order, lambda count: count >= least and (count >= most or perf_counter() >= end)
             ),
         )
+        self.due -= perf_counter() - begun
 
     def row(self) -> Row:
         """What it has found so far: a row as any other."""

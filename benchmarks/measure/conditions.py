@@ -61,10 +61,16 @@ class Watch:
         self.megahertz: list[float] = []
 
     def look(self) -> float | None:
-        """Notes the frequencies of this moment. Returns how many cores others have kept busy since the last look."""
+        """Notes the frequencies of this moment. Returns how many cores others have kept busy since the last look.
+
+        None if that was less than a second ago: the system counts in hundredths.
+        """
         self.megahertz += megahertz()
-        before, self.looked = self.looked, counters(self.used)
-        return other_cores(before, self.looked) if before and self.looked else None
+        before, now = self.looked, counters(self.used)
+        if before is None or now is None or now.elapsed - before.elapsed < 1:
+            return None
+        self.looked = now
+        return other_cores(before, now)
 
     def conditions(self) -> Conditions:
         """What has been until now."""

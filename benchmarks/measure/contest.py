@@ -148,7 +148,8 @@ class Contest:
             benchmark.group = self.group()  # before the race, which notes it
             self.suite.aa_check(self.device).go_on()
             places = self.places_for(own, baseline)
-            order, begun = race.balanced_order(MOST_PAIRS, self.suite.random(name)), perf_counter()
+            most, begun = self.suite.settings.pairs or MOST_PAIRS, perf_counter()
+            order = race.balanced_order(most, self.suite.random(name))
 
             def run(own: Any, baseline: Any, tasks: Iterator[Task]) -> list[Pair]:
                 return race.race(benchmark, own, baseline, tasks, order, self.enough(seconds))
@@ -202,7 +203,7 @@ class Contest:
 
     def tasks(self, random: Random, places: Sequence[Slice]) -> Iterator[Task]:
         """Endlessly Tasks, each from random parameters of its own; of one of the first the oracle knows the answer."""
-        known = random.randrange(KNOWN_AMONG)
+        known = random.randrange(min(KNOWN_AMONG, self.suite.settings.pairs or KNOWN_AMONG))
         for number in itertools.count():
             if number == known:
                 yield self.known(bool(places))[0]
@@ -217,7 +218,7 @@ class Contest:
     @functools.cache  # noqa: B019 - a contest lives as long as the run
     def known(self, sliced: bool) -> tuple[Task, Case]:
         """A Task on slices, or on all rows, with its answer; found once. Raises NotComparable."""
-        task = self.task(Random(1), self.places if sliced else ())
+        task = self.task(self.suite.random("the known task"), self.places if sliced else ())
         return task, solved("the timed problem", self.problem_of(task))
 
     def problem_of(self, task: Task) -> Problem:
@@ -266,7 +267,7 @@ class Contest:
     def places(self) -> tuple[Slice, ...]:
         """Where slices of the timed problem may lie; none on a GPU, where some train in one piece and all are fast."""
         problem = self.case.problem
-        return slices.places(len(problem.x), problem.batch_size, problem.steps) if self.device == "cpu" else ()
+        return slices.places(len(problem.x), problem.batch_size, problem.epochs) if self.device == "cpu" else ()
 
     def places_for(self, own: Entrant, baseline: Entrant) -> tuple[Slice, ...]:
         """The same, or none where these two are better timed by whole runs; a warm-up, as nobody sees its times."""

@@ -5,6 +5,7 @@ lengths tell both, so what a call pays once weighs in a run's time as much as it
 of a turn the lower quartile counts: what is slower has been disturbed by something else on the machine.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from random import Random
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from benchmarks.measure.stopwatch import Time
 STEPS = 10  # of a long slice, about a millisecond of the tutorial's loop: what disturbs seldom comes so soon
 LONG, SHORT = 8, 3  # slices of a turn: so many of STEPS steps, so many of one
 FEWEST_STEPS = 50  # of a run that is cut
+MOST_PLACES = 100  # of long slices: each is prepared for itself
 MOST_PAID_ONCE = 1.5  # times a long slice's steps: beyond, the difference of two slices tells too little of a step
 SHORT_RUNS = 0.015  # seconds of both sides together: nothing is won by cutting them
 
@@ -37,20 +39,26 @@ class Task(NamedTuple):
     slices: tuple[Slice, ...] = ()
 
 
-def places(rows: int, batch_size: int, steps: int) -> tuple[Slice, ...]:
-    """All slices of a run with so many steps, long and short ones; none if it is too short to be cut."""
-    if steps < FEWEST_STEPS:
+def places(rows: int, batch_size: int, epochs: int) -> tuple[Slice, ...]:
+    """Where slices of a run may lie, long and short ones; none if it is too short to be cut, or of several epochs.
+
+    The first rows are left out: workers wake on them.
+    """
+    if rows < FEWEST_STEPS * batch_size or epochs > 1:
         return ()
-    firsts = range(0, rows - STEPS * batch_size + 1, STEPS * batch_size)
-    return tuple(Slice(first, length) for first in firsts for length in (STEPS, 1))
+    firsts = range(STEPS * batch_size, rows - STEPS * batch_size + 1, STEPS * batch_size)
+    spread = firsts[:: math.ceil(len(firsts) / MOST_PLACES)]
+    return tuple(Slice(first, length) for first in spread for length in (STEPS, 1))
 
 
 def drawn(places: Sequence[Slice], random: Random) -> tuple[Slice, ...]:
-    """The slices of a turn, shuffled; none if there are none to draw from."""
+    """The slices of a turn, shuffled, none twice if there are enough; none if there are none to draw from."""
     if not places:
         return ()
-    long, short = ([place for place in places if place.steps == steps] for steps in (STEPS, 1))
-    found = [*random.choices(long, k=LONG), *random.choices(short, k=SHORT)]
+    found: list[Slice] = []
+    for steps, count in ((STEPS, LONG), (1, SHORT)):
+        alike = [place for place in places if place.steps == steps]
+        found += random.sample(alike, count) if len(alike) >= count else random.choices(alike, k=count)
     random.shuffle(found)
     return tuple(found)
 
@@ -58,9 +66,7 @@ def drawn(places: Sequence[Slice], random: Random) -> tuple[Slice, ...]:
 def time_of_run(long: Sequence[Time], short: Sequence[Time], steps: int) -> Time:
     """The Time of a run of so many steps from those of its slices."""
     seconds_of_long, seconds_of_short = (undisturbed(time.seconds for time in times) for times in (long, short))
-    step = (seconds_of_long - seconds_of_short) / (STEPS - 1)
-    if step <= 0:  # not one of the short ones was left alone
-        step = seconds_of_long / STEPS
+    step = max(0.0, (seconds_of_long - seconds_of_short) / (STEPS - 1))
     call = max(0.0, seconds_of_short - step)
     seconds = call + steps * step
     laps = [*long, *short]
@@ -76,6 +82,8 @@ def undisturbed(values: Iterable[float]) -> float:
 
 def fit(own: Time, baseline: Time, steps: int) -> bool:
     """Whether runs of so many steps, which took these Times by their slices, are better timed so than as a whole."""
-    call = own.call_seconds or 0.0
-    step = (own.seconds - call) / steps
-    return call <= MOST_PAID_ONCE * STEPS * step and own.seconds + baseline.seconds > SHORT_RUNS
+    tells = all(
+        call <= MOST_PAID_ONCE * STEPS * (seconds - call) / steps
+        for seconds, call in ((time.seconds, time.call_seconds or 0.0) for time in (own, baseline))
+    )
+    return tells and own.seconds + baseline.seconds > SHORT_RUNS

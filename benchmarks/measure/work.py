@@ -121,20 +121,20 @@ class Work:
         """Makes ready for timed runs on slices from these places, unless that has been done; none: on all rows."""
         if not self.parts:
             rows = min(WAKING_STEPS * self.problem.batch_size, max(len(self.problem.x) // WAKING_SHARE, 1))
-            self.waking = self.part(0, rows, self.problem.epochs)
+            self.waking = self.part(0, rows)
             self.parts[None] = self.problem, self.inputs
         for place in places:
             if place not in self.parts:
-                self.parts[place] = self.part(place.first, place.steps * self.problem.batch_size, epochs=1)
+                self.parts[place] = self.part(place.first, place.steps * self.problem.batch_size)
         if not self.state:
             self.wake()
             self.state = equivalence.unchanged_process_state()
             self.changed = self.state.__enter__()
 
-    def part(self, first: int, count: int, epochs: int) -> Part:
-        """The Part of so many rows."""
+    def part(self, first: int, count: int) -> Part:
+        """The Part of so many rows, for one epoch."""
         rows = slice(first, first + count)
-        problem = self.problem._replace(x=self.problem.x[rows], y=self.problem.y[rows], epochs=epochs)
+        problem = self.problem._replace(x=self.problem.x[rows], y=self.problem.y[rows], epochs=1)
         return problem, equivalence.prepared(self.module, problem)
 
     def wake(self) -> None:

@@ -88,7 +88,7 @@ class Row:
     """An implementation beside its baseline. Raises RowError when it is made of what makes no row.
 
     parent, idea: of the implementation; None if it has none.  slice_rows: of the longer of the slices by which runs
-    were timed; None where whole runs were.
+    were timed; None where whole runs were, be it in some of several processes.
     process, start_seconds, baseline_first: of each pair the process it ran in, when it began, in seconds since 1970,
     and whether the baseline ran first.
     """
@@ -217,6 +217,7 @@ def joined(rows: Sequence[Row], process: Sequence[int] | None = None) -> Row:
         rows[0],
         own=side([row.own for row in rows]),
         baseline=side([row.baseline for row in rows]),
+        slice_rows=rows[0].slice_rows if len({row.slice_rows for row in rows}) == 1 else None,
         process=sum(numbered, ()),
         start_seconds=sum((row.start_seconds for row in rows), ()),
         baseline_first=sum((row.baseline_first for row in rows), ()),

@@ -42,7 +42,7 @@ class Prior(NamedTuple):
 class Sample(NamedTuple):
     """What was measured of one row. processes: of each process a list of values, one a pair.
 
-    How many pairs there are was known before they were measured. prior: what the table's rows lend to this one, if
+    How many pairs there are was settled by time, not by what they say. prior: what the table's rows lend to this one, if
     it has several processes; without it the row's own variance is all there is.
     """
 
@@ -191,8 +191,9 @@ def verdicts(samples: Mapping[Key, Sample | Change], margin: float, level: float
     """The Verdict of each Sample or Change by its key; all words are right except with a chance of `level`.
 
     Holm's method: each of n rows is judged at level / n; once some have a word, the others share the level among
-    fewer. A word is wrong only if its interval misses. Rows are timed apart from each other, so they are independent
-    and the method holds for words with a direction, too (Shaffer 1980, Annals of Statistics 8, 1342).
+    fewer. A word is wrong only if its interval misses. Rows are timed apart from each other, so they are independent,
+    and the method holds for words with a direction, too (Shaffer 1980, Annals of Statistics 8, 1342). Rows of several
+    processes share a prior and are so nearly; that this is enough the proof simulates.
     """
     found: dict[Key, Verdict] = {}
     left = dict(samples)

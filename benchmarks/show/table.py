@@ -83,7 +83,7 @@ def meaning_of_words(run: Run) -> str:
     """What the words mean and how sure they are, or why there are none."""
     if run.cannot_judge or run.judging_margin is None:
         return f"none, this machine cannot judge now: {run.cannot_judge}"
-    return f"{meaning(run.judging_margin, len(run.rows))}, so each is judged by a wider interval than that of 99 %"
+    return meaning(run.judging_margin, len(run.rows))
 
 
 def meaning(margin: float, count: int) -> str:
