@@ -6,13 +6,16 @@ from benchmarks.runs.saved import Conditions
 
 
 def test_what_others_took_is_what_this_process_did_not(monkeypatch):
-    found = [(100, 50, 7, 20, 1000), (104, 52, 7, 21, 1000), (106, 58, 7, 23, 1000), (110, 65, 8, 26, 1030)]
+    found = [
+        *((100, 50, 7, 20, 1000), (100.5, 51, 7, 20, 1000), (104, 52, 7, 21, 1000)),
+        *((106, 58, 7, 23, 1000), (110, 65, 8, 26, 1030)),
+    ]
     counters = iter([Counters(*sums) for sums in found])
     monkeypatch.setattr(conditions, "counters", lambda used: next(counters))
-    frequencies = iter([[2000.0, 2100.0], [1900.0, 2050.0]])
+    frequencies = iter([[2000.0, 2100.0], [1900.0, 2050.0], [2000.0]])
     monkeypatch.setattr(conditions, "megahertz", lambda: next(frequencies))
     watch = Watch()
-    assert [watch.look(), watch.look()] == [0.25, 2.0]  # each since the last
+    assert [watch.look(), watch.look(), watch.look()] == [None, 0.25, 2.0]  # each since the last, if a second ago
     found = watch.conditions()
     assert found == Conditions(
         other_cores=0.9, stolen_cores=0.1, switches_per_second=3, lowest_megahertz=1900, highest_megahertz=2100
