@@ -42,8 +42,8 @@ class Prior(NamedTuple):
 class Sample(NamedTuple):
     """What was measured of one row. processes: of each process a list of values, one a pair.
 
-    How many pairs there are was settled by time, not by what they say. prior: what the table's rows lend to this one, if
-    it has several processes; without it the row's own variance is all there is.
+    How many pairs there are was settled by time, not by what they say. prior: what the table's rows lend to this one,
+    if it has several processes; without it the row's own variance is all there is.
     """
 
     processes: Sequence[Sequence[float]]
