@@ -12,7 +12,8 @@ from benchmarks.runs.saved import Run
 from benchmarks.show import cells
 from benchmarks.show.cells import Cells, row_id
 
-WIDTH = 120
+WIDTH = 120  # of a terminal
+TERMINAL = "simple"  # tabulate's style for it
 MORE_THAN_EXPLAINED = 1.05  # cores busy over threads: the CPU clock is not exact
 # Left out, in this order, until the table fits.
 DISPENSABLE = ("first call", "x floor", "lines", "us/step more", "judged by")
@@ -186,7 +187,7 @@ def grid(run: Run, style: str, chosen: Sequence[str] = ()) -> str:
     """The table in one of tabulate's styles; rows without a time have a word in place of the first figure."""
     shown = lines(run)
     columns = header(run, chosen) if run.rows else ["name", "ms/epoch"]
-    if not chosen:
+    if not chosen and style == TERMINAL:
         columns = fitting(columns, shown)
     if not varying(run.rows):  # else their ids are too long for a column; they stand below the table
         shown += [{"name": name, columns[1]: reason.partition(":")[0]} for name, reason in run.untimed]
@@ -218,7 +219,7 @@ def text(run: Run, chosen: Sequence[str] = ()) -> str:
     """Facts, table and the reasons of rows without a time, for a terminal of 120 columns."""
     above = [wrapped(f"{label:<9} {line}", indent=10) for label, line in (facts(run) if run.rows else [])]
     below = [wrapped(line) for line in [*troubles(run), *(f"{name} {reason}" for name, reason in run.untimed)]]
-    return "\n".join([*above, "", grid(run, "simple", chosen), "", *below]).strip("\n")
+    return "\n".join([*above, "", grid(run, TERMINAL, chosen), "", *below]).strip("\n")
 
 
 def wrapped(line: str, indent: int = 4) -> str:
