@@ -206,6 +206,24 @@ def test_a_mark_that_has_lost_its_reason_is_reported(cases):
     assert equivalence.complaint(right, cases) == "large logits: passes, so take it out of EXPECTED_TO_FAIL"
 
 
+@pytest.mark.parametrize(
+    ("declared", "given_up"),
+    [("large logits", ("large logits",)), (["large logits"], ("large logits",)), (None, ()), (True, ())],
+)
+def test_what_is_given_up_is_one_name_or_several(declared, given_up):
+    implementation = SimpleNamespace(EXPECTED_TO_FAIL=declared)
+    assert equivalence.Trainer(implementation).gives_up == given_up
+
+
+def test_where_no_part_can_be_judged_nothing_is_said_of_it(cases, monkeypatch):
+    def solved(name, problem):
+        raise equivalence.Unjudgeable("float32 noise is too much to judge by")
+
+    monkeypatch.setattr(equivalence, "solved", solved)
+    complaint = found("sum instead of mean", "one step", cases)
+    assert complaint.endswith(" in float32 noise, allowed 10")
+
+
 def found(mistake, case_name, cases):
     """The complaint of one case about one mistake."""
     case = next(case for case in cases if case.name == case_name)
