@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_iris, load_wine
 
 import implementations
 from reference import datasets, equivalence, torch_nn
@@ -143,6 +144,27 @@ def few_rows():
     random = np.random.default_rng(1)
     x = torch.from_numpy(random.integers(0, 256, (7, 784)).astype(np.float32) / 256)
     return x, torch.from_numpy(random.integers(0, 10, 7))
+
+
+def small_data(load, scale):
+    """scikit-learn's iris or wine, shuffled, four fifths of it: raw, scaled to 0..1 or standardised."""
+    features, labels = load(return_X_y=True)
+    order = np.random.RandomState(0).permutation(len(features))[: len(features) * 4 // 5]
+    x, y = features[order], labels[order]
+    if scale == "0..1":
+        x = (x - x.min(0)) / (x.max(0) - x.min(0))
+    elif scale == "standardised":
+        x = (x - x.mean(0)) / x.std(0)
+    return torch.from_numpy(x.astype(np.float32)), torch.from_numpy(y.astype(np.int64))
+
+
+@pytest.mark.parametrize("scale", ["raw", "0..1", "standardised"])
+@pytest.mark.parametrize("load", [load_iris, load_wine])
+def test_right_trainers_are_accepted_on_few_features(load, scale):
+    cases = equivalence.cases(*small_data(load, scale))
+    assert equivalence.complaint(torch_nn, cases) is None
+    for name in ("manual_inplace", "manual_fused_update", "numpy_loop"):
+        assert equivalence.complaint(implementations.load(name), cases) is None, name
 
 
 @pytest.fixture(scope="module", params=["digits", "standardised", "few rows"])
