@@ -3,6 +3,7 @@
 import argparse
 import ctypes
 import os
+import shlex
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -27,19 +28,37 @@ LEAST_PYTEST_BENCHMARK = (5, 3)  # older ones fail with pytest 9 in every row
 COMPARES = "python -m benchmarks.compare A B compares two saved runs, and its status tells whether something is slower"
 SAVES = "with --benchmark-only a run saves itself in results/, or where --benchmark-json FILE says"
 REPEATS = "--pairs and --budget say how often a row is timed"
+PROFILES = "rows train in workers, unseen by it; use python -m cProfile -m implementations NAME"
+STOPWATCH = "one stopwatch, time.perf_counter, times both sides of a pair"
+WARMS_UP = "each side trains right before every timed run, untimed"
+SHOWS = "the table is this suite's own; --columns chooses what it shows"
 # What pytest-benchmark has options for and this suite does in another way, or leaves to a command.
 ELSEWHERE = {
     "--benchmark-compare": COMPARES,
     "--benchmark-compare-fail": COMPARES,
     "--benchmark-save": SAVES,
     "--benchmark-autosave": SAVES,
+    "--benchmark-save-data": SAVES,
+    "--benchmark-storage": SAVES,
+    "--benchmark-netrc": SAVES,
     "--benchmark-histogram": "python -m benchmarks.report draws a run of several --batch-size or --rows",
-    "--benchmark-cprofile": "rows train in workers, unseen by it; use python -m cProfile -m implementations NAME",
+    "--benchmark-cprofile": PROFILES,
+    "--benchmark-cprofile-loops": PROFILES,
+    "--benchmark-cprofile-top": PROFILES,
+    "--benchmark-cprofile-dump": PROFILES,
     "--benchmark-min-rounds": REPEATS,
+    "--benchmark-min-time": REPEATS,
     "--benchmark-max-time": REPEATS,
     "--benchmark-precision": REPEATS,
-    "--benchmark-warmup": "each side trains right before every timed run, untimed",
+    "--benchmark-confidence": "the table's intervals are of 99 %",
+    "--benchmark-timer": STOPWATCH,
+    "--benchmark-calibration-precision": STOPWATCH,
+    "--benchmark-disable-gc": "Python's collector is off in every timed run",
+    "--benchmark-warmup": WARMS_UP,
+    "--benchmark-warmup-iterations": WARMS_UP,
     "--benchmark-columns": "--columns chooses those of the table",
+    "--benchmark-name": SHOWS,
+    "--benchmark-time-unit": SHOWS,
     "--benchmark-sort": "rows are sorted by their ratio to the baseline",
     "--benchmark-group-by": "rows of one problem on one device stand together",
 }
@@ -109,8 +128,12 @@ def check_pytest_benchmark(version: str) -> None:
 
 
 def check_elsewhere(arguments: Iterable[str]) -> None:
-    """Raises pytest.UsageError if a command line asks pytest-benchmark for what is done here in another way."""
-    for name in (argument.partition("=")[0] for argument in arguments):
+    """Raises pytest.UsageError if pytest-benchmark is asked for what is done here in another way.
+
+    It may be asked in these arguments of the command line, or in PYTEST_ADDOPTS.
+    """
+    added = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    for name in (argument.partition("=")[0] for argument in (*added, *arguments)):
         if name in ELSEWHERE:
             raise pytest.UsageError(f"{name} does nothing here: {ELSEWHERE[name]}")
 

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 FOLDER = Path(__file__).parent
+DEVICE_TYPES = ("cpu", "cuda")
 
 ON = ("1", "y", "yes", "t", "true", "on")
 # Variables of the environment that turn a compiler off: its name in a source, and the values that do so.
@@ -52,7 +53,7 @@ def source(name: str) -> str:
     content = (FOLDER / f"{name.replace('.', '/')}.py").read_bytes()
     try:
         return importlib.util.decode_source(content)
-    except (SyntaxError, UnicodeDecodeError):
+    except (SyntaxError, LookupError, UnicodeError):  # LookupError: it declares a codec that is not of text, as rot13
         return content.decode("utf-8-sig", errors="replace")
 
 
@@ -80,7 +81,7 @@ def parent(name: str) -> str | None:
 
 def devices(name: str) -> tuple[str, ...]:
     """The device types it runs on: its DEVICES, or all."""
-    return _constant(name, "DEVICES", ("cpu", "cuda"))
+    return _constant(name, "DEVICES", DEVICE_TYPES)
 
 
 def requires(name: str, device: str) -> tuple[str, ...]:
@@ -225,11 +226,22 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, str | tuple | list | set) and all(isinstance(one, str) and one for one in _tuple(value))
 
 
+def _are_devices(value: Any) -> bool:
+    """Whether it is a device type, or several."""
+    return _are_texts(value) and len(value) > 0 and set(_tuple(value)) <= set(DEVICE_TYPES)
+
+
 def _are_packages(value: Any) -> bool:
     """Whether it is the name of a package as it is imported, or several, or a dict of them by device type."""
     if isinstance(value, dict):
-        return _are_texts(tuple(value)) and all(not isinstance(v, dict) and _are_packages(v) for v in value.values())
+        packages = value.values()
+        return set(value) <= set(DEVICE_TYPES) and all(not isinstance(v, dict) and _are_packages(v) for v in packages)
     return _are_texts(value) and all(part.isidentifier() for one in _tuple(value) for part in one.split("."))
+
+
+def _are_given_up(value: Any) -> bool:
+    """Whether it is the name of the one case of the checker that may be given up, or several times that, or nothing."""
+    return _are_texts(value) and set(_tuple(value)) <= {"large logits"}
 
 
 def _is_version(value: Any) -> bool:
@@ -239,8 +251,9 @@ def _is_version(value: Any) -> bool:
 
 # What a file may declare: whether a value is usable, and what is expected in words.
 CONSTANTS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "DEVICES": (lambda value: _are_texts(value) and len(value) > 0, 'device types, as in ("cpu", "cuda")'),
-    "REQUIRES": (_are_packages, 'names of packages as they are imported, as in ("numba",)'),
+    "DEVICES": (_are_devices, 'one or both of ("cpu", "cuda")'),
+    "REQUIRES": (_are_packages, 'names of packages as they are imported, as in ("numba",) or {"cuda": ("triton",)}'),
     "PROGRAMS": (_are_texts, 'names of programs, as in ("cc",)'),
     "CAPABILITY": (_is_version, "a pair of numbers, as in (9, 0)"),
+    "EXPECTED_TO_FAIL": (_are_given_up, 'nothing but ("large logits",)'),
 }

@@ -394,13 +394,13 @@ def npz(path: Path) -> Dataset:
         origin += "; x_test and y_test to validate"
     if len(shape := arrays["x_train"].shape) > 2:
         origin += f"; images of {' x '.join(map(str, shape[1:]))}, flattened"
+    held_out = "test" if "x_test" in arrays else "valid"
     (x_train, y_train), (x_valid, y_valid) = (
-        checked_part(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"])
-        for part in ("train", "test" if "x_test" in arrays else "valid")
+        checked_part(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", held_out)
     )
     if x_train.shape[1] != x_valid.shape[1]:
         raise DatasetError(
-            f"{path}: x_train has {x_train.shape[1]} features, x_valid {x_valid.shape[1]}; expected the same"
+            f"{path}: x_train has {x_train.shape[1]} features, x_{held_out} {x_valid.shape[1]}; expected the same"
         )
     return dataset(path.name, origin, x_train, y_train, x_valid, y_valid)
 
@@ -408,7 +408,7 @@ def npz(path: Path) -> Dataset:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The four arrays of an .npz file by their keys; what else it holds is not read. Raises DatasetError."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             archive = np.load(zip_archive(file), allow_pickle=False)
             held = archive.files
             part = "test" if "x_valid" not in held and "x_test" in held else "valid"
@@ -416,8 +416,6 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             if missing := sorted(set(keys) - set(held)):
                 raise DatasetError(f"{path}: {', '.join(missing)} missing; it holds {', '.join(held) or 'nothing'}")
             return {key: member(archive, key) for key in keys}
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file") from None
     except DatasetError:
         raise
     except Exception as error:  # of many kinds: zipfile, its decompressors and NumPy each have their own
@@ -425,6 +423,16 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise DatasetError(
             f"{path}: not a readable .npz of plain arrays ({reason})", "write it anew with numpy.savez"
         ) from None
+
+
+def opened(path: Path) -> BinaryIO:
+    """The file, open to be read. Raises DatasetError."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror}") from None
 
 
 def zip_archive(file: BinaryIO) -> BinaryIO:

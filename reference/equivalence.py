@@ -300,7 +300,9 @@ class Trainer(NamedTuple):
     def gives_up(self) -> tuple[str, ...]:
         """The names of the cases in which it is expected to fail."""
         declared = getattr(self.implementation, "EXPECTED_TO_FAIL", ())
-        return tuple(declared) if isinstance(declared, tuple | list) else ()
+        if isinstance(declared, str):  # the comma that makes a tuple of it is easily forgotten
+            return (declared,)
+        return tuple(declared) if isinstance(declared, tuple | list | set) else ()
 
     def answers(self, problem: Problem, previous: Problem | None = None, seed: int | None = None) -> list[Answer]:
         """The Answers to a problem, and before it to what it is to solve first, if anything; none after a complaint.
@@ -445,6 +447,8 @@ def judged_of(trainer: Answering, case: Case) -> Finding:
         return finding
     try:
         where, suspicion = first_wrong(trainer, case.problem)
+    except Unjudgeable:  # a part of the problem, which says nothing of the trainer
+        return finding
     except Exception as raised:  # it was wrong before it raised
         where, suspicion = f"and raised {described(raised)} when called again", ""
     hint = f": {suspicion}" if suspicion else ""

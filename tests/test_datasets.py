@@ -1,5 +1,6 @@
 """The data: what is right, and everything that can go wrong on the way to it."""
 
+import errno
 import gzip
 import hashlib
 import io
@@ -520,6 +521,10 @@ def test_your_own_file(dtype, tmp_path):
         ({"x_train": np.array([{}], object)}, "not a readable .npz of plain arrays (x_train: Object arrays cannot"),
         ({"x_valid": None, "x_test": np.zeros((4, 5))}, "y_test missing; it holds x_train, y_train, y_valid, x_test"),
         ({"x_valid": None, "y_valid": None, "x_test": np.zeros(4), "y_test": np.zeros(4)}, "x_test has shape (4,)"),
+        (
+            {"x_valid": None, "y_valid": None, "x_test": np.zeros((4, 6)), "y_test": np.zeros(4, int)},
+            "x_train has 5 features, x_test 6; expected the same",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_trained_on(changed, reason, tmp_path):
@@ -636,8 +641,17 @@ def test_names_that_are_nothing(tmp_path):
     with pytest.raises(DatasetError, match=r"gone\.npz: no such file"):
         datasets.load(str(tmp_path / "gone.npz"))
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(DatasetError, match=r"folder\.npz: not a readable"):
+    with pytest.raises(DatasetError, match=r"folder\.npz: Is a directory$"):
         datasets.load(str(tmp_path / "folder.npz"))
+
+
+def test_a_file_that_may_not_be_read(monkeypatch):
+    def forbidden(*arguments):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(DatasetError, match=r"^own\.npz: Permission denied$"):
+        datasets.load("own.npz")
 
 
 # --- the command --------------------------------------------------------------------------------------------

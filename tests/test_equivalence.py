@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_iris, load_wine
 
 import implementations
 from reference import datasets, equivalence, torch_nn
@@ -145,6 +146,27 @@ def few_rows():
     return x, torch.from_numpy(random.integers(0, 10, 7))
 
 
+def small_data(load, scale):
+    """scikit-learn's iris or wine, shuffled, four fifths of it: raw, scaled to 0..1 or standardised."""
+    features, labels = load(return_X_y=True)
+    order = np.random.RandomState(0).permutation(len(features))[: len(features) * 4 // 5]
+    x, y = features[order], labels[order]
+    if scale == "0..1":
+        x = (x - x.min(0)) / (x.max(0) - x.min(0))
+    elif scale == "standardised":
+        x = (x - x.mean(0)) / x.std(0)
+    return torch.from_numpy(x.astype(np.float32)), torch.from_numpy(y.astype(np.int64))
+
+
+@pytest.mark.parametrize("scale", ["raw", "0..1", "standardised"])
+@pytest.mark.parametrize("load", [load_iris, load_wine])
+def test_right_trainers_are_accepted_on_few_features(load, scale):
+    cases = equivalence.cases(*small_data(load, scale))
+    assert equivalence.complaint(torch_nn, cases) is None
+    for name in ("manual_inplace", "manual_fused_update", "numpy_loop"):
+        assert equivalence.complaint(implementations.load(name), cases) is None, name
+
+
 @pytest.fixture(scope="module", params=["digits", "standardised", "few rows"])
 def cases(request):
     if request.param == "digits":
@@ -204,6 +226,24 @@ def test_a_mark_that_has_lost_its_reason_is_reported(cases):
     right = module(AUTOGRAD)
     right.EXPECTED_TO_FAIL = ("large logits",)
     assert equivalence.complaint(right, cases) == "large logits: passes, so take it out of EXPECTED_TO_FAIL"
+
+
+@pytest.mark.parametrize(
+    ("declared", "given_up"),
+    [("large logits", ("large logits",)), (["large logits"], ("large logits",)), (None, ()), (True, ())],
+)
+def test_what_is_given_up_is_one_name_or_several(declared, given_up):
+    implementation = SimpleNamespace(EXPECTED_TO_FAIL=declared)
+    assert equivalence.Trainer(implementation).gives_up == given_up
+
+
+def test_where_no_part_can_be_judged_nothing_is_said_of_it(cases, monkeypatch):
+    def solved(name, problem):
+        raise equivalence.Unjudgeable("float32 noise is too much to judge by")
+
+    monkeypatch.setattr(equivalence, "solved", solved)
+    complaint = found("sum instead of mean", "one step", cases)
+    assert complaint.endswith(" in float32 noise, allowed 10")
 
 
 def found(mistake, case_name, cases):

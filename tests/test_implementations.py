@@ -178,8 +178,10 @@ def test_hidden_files_are_no_rows(folder):
     "line",
     [
         *("DEVICES = None", "DEVICES = ()", "DEVICES = (1,)", "DEVICES: tuple = 3", "DEVICES = ('cpu',) * 2"),
+        *("DEVICES = ('gpu',)", "DEVICES = ('cpu', 'CUDA')", "DEVICES = 'cpu '", "REQUIRES = {'gpu': ('os',)}"),
         *("REQUIRES = (1,)", "REQUIRES = ('',)", "REQUIRES = {'cpu': {}}", "REQUIRES = {[]: 1}", "REQUIRES = 'a-b'"),
         *("PROGRAMS = 3", "PROGRAMS = {'cpu': 'cc'}", "CAPABILITY = 9", "CAPABILITY = (9.0, 0)", "CAPABILITY = '9.0'"),
+        *("EXPECTED_TO_FAIL = None", "EXPECTED_TO_FAIL = True", "EXPECTED_TO_FAIL = 'one step'"),
     ],
 )
 def test_what_is_declared_amiss_is_said_and_counts_as_not_declared(folder, line):
@@ -196,6 +198,7 @@ def test_what_is_declared_amiss_is_said_and_counts_as_not_declared(folder, line)
     [
         *("DEVICES = 'cpu'", "DEVICES: tuple = ('cpu',)", "DEVICES: tuple[str, ...]", "REQUIRES = {}", "REQUIRES = ()"),
         *("REQUIRES = {'cpu': ['os.path'], 'cuda': 'sys'}", "PROGRAMS = ['sh']", "CAPABILITY = (9, 0)", "x = None"),
+        *("EXPECTED_TO_FAIL = 'large logits'", "EXPECTED_TO_FAIL = ('large logits',)", "EXPECTED_TO_FAIL = ()"),
     ],
 )
 def test_what_is_declared_well_is_left_alone(folder, line):
@@ -245,6 +248,14 @@ def test_a_source_is_read_in_its_own_encoding(folder):
     assert implementations.lines_of_code(implementations.source("idea")) == 1
     assert implementations.source("unknown") == "# -*- coding: latin-x -*-\ngr\ufffd\ufffde = 1\n"
     assert implementations.c_lines_of_code(implementations.c_source("idea")) == 1
+
+
+@pytest.mark.parametrize("codec", ["rot13", "hex", "punycode"])
+def test_a_codec_that_reads_no_source_breaks_only_its_file(folder, codec):
+    text = f'# coding: {codec}\n"""One line."""\n'
+    (folder / "idea.py").write_text(text)
+    assert implementations.source("idea") == text
+    assert implementations.first_line("idea") == "One line."
 
 
 def test_lines_of_c_are_neither_blank_nor_comment():

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import pytest_benchmark.plugin
 import torch
 
 import implementations
@@ -162,6 +163,23 @@ def test_what_is_done_elsewhere_is_not_done_in_silence(name):
         with pytest.raises(pytest.UsageError, match=re.escape(f"{name} does nothing here: {options.ELSEWHERE[name]}")):
             options.check_elsewhere(["benchmarks", "--benchmark-only", argument])
     options.check_elsewhere(["benchmarks", "--benchmark-only", "--benchmark-json", name.removeprefix("--")])
+
+
+def test_what_is_asked_for_in_the_environment_is_seen(monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k 'a or b' --benchmark-timer=time.time")
+    with pytest.raises(pytest.UsageError, match=r"^--benchmark-timer does nothing here: "):
+        options.check_elsewhere(["benchmarks"])
+
+
+# Those of pytest-benchmark's options that do here what they do everywhere.
+KEPT = {"only", "disable", "enable", "skip", "json", "verbose", "quiet"}
+
+
+def test_every_option_of_pytest_benchmark_is_kept_or_said_to_do_nothing():
+    parser = pytest.Parser(_ispytest=True)
+    pytest_benchmark.plugin.pytest_addoption(parser)
+    names = {name for option in parser.getgroup("benchmark").options for name in option.names()}
+    assert names - {f"--benchmark-{name}" for name in KEPT} == set(options.ELSEWHERE)
 
 
 def row(name, batch_size=64):

@@ -55,17 +55,18 @@ NEW_FILES = {
     "torch_lacks": RIGHT.replace(
         TRAIN, TRAIN + "    exec(compile('raise NotImplementedError(\"of torch\")', 'torch.py', 'exec'))\n"
     ),
-    "marked_wrongly": "EXPECTED_TO_FAIL = True\n"
-    + RIGHT.replace(
+    "overflows": RIGHT.replace(
         "torch.softmax(xb @ weight + bias, dim=1)",
         "(xb @ weight + bias).exp()\n            grad /= grad.sum(1)[:, None]",
     ),
+    "marked_wrongly": "EXPECTED_TO_FAIL = True\n" + RIGHT,
+    "no_such_device": 'DEVICES = ("tpu",)\n' + RIGHT,
     "one_thing": RIGHT.replace(
         TRAIN,
         "def prepare(x, y, batch_size):\n    return [x, y]\n\n\n"
         + TRAIN.replace("x, y", "both").replace(":\n", ":\n    x, y = both\n"),
     ),
-    "elsewhere": RIGHT.replace("import torch\n", 'import torch\n\nDEVICES = ("tpu",)\n'),
+    "elsewhere": RIGHT.replace("import torch\n", 'import torch\n\nDEVICES = ("cuda",)\n'),
 }
 
 
@@ -148,7 +149,9 @@ def test_a_count_that_takes_the_process_with_it_costs_no_time(counted):
         ("lacks", "skipped: no cluster of 8 blocks"),
         ("lacks_without_words", "skipped: it cannot run here"),
         ("torch_lacks", "wrong: raised NotImplementedError: of torch"),
-        ("marked_wrongly", "wrong: large logits: the trained parameters are not finite"),
+        ("overflows", "wrong: large logits: the trained parameters are not finite"),
+        ("no_such_device", r"wrong: DEVICES = \('tpu',\): expected one or both of"),
+        ("marked_wrongly", "wrong: EXPECTED_TO_FAIL = True: expected nothing but "),
     ],
 )
 def test_a_row_without_a_time_says_why(name, reason, mixed):
@@ -171,7 +174,7 @@ def test_a_wrong_answer_has_no_time_anywhere(mixed):
 def test_the_exit_status_tells_of_the_refused(mixed):
     done, _ = mixed
     assert done.returncode == 1
-    assert "16 failed, 5 passed, 3 skipped" in done.stdout
+    assert "18 failed, 5 passed, 3 skipped" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
