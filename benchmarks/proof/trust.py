@@ -301,7 +301,9 @@ def measured_lines(state: State) -> Iterator[list[str]]:
     for part in PARTS:
         found: Found = state["measured"][part.name]
         count = len(found["rows"])
-        if not part.slowdown:
+        if not count:
+            yield [f"measured, {part.name}", "", "not yet"]
+        elif not part.slowdown:
             words = words_of_tables(found)
             false = words["faster"] + words["slower"]
             also = ", ".join(f"{number} {word}" for word, number in sorted(words.items()))
