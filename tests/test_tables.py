@@ -505,6 +505,9 @@ def test_several_processes_are_judged_by_processes():
     assert ratio.value == pytest.approx((2 * 0.2 / 0.11 * 0.2 / 0.12) ** (1 / 3))
     assert ratio.high > 2 == run(once).ratio(once).high
     assert "12 a row in 3 fresh processes" in dict(table.facts(run(five)))["pairs"]
+    words_of = "of these processes: fresh ones may differ"
+    assert words_of in dict(table.facts(run(once)))["verdicts"]
+    assert words_of not in dict(table.facts(run(five)))["verdicts"]
 
 
 def processes_of(center, pattern=(-0.01, 0.0, 0.01, 0.02)):

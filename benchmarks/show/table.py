@@ -84,7 +84,8 @@ def meaning_of_words(run: Run) -> str:
     """What the words mean and how sure they are, or why there are none."""
     if run.cannot_judge or run.judging_margin is None:
         return f"none, this machine cannot judge now: {run.cannot_judge}"
-    return meaning(run.judging_margin, len(run.rows))
+    of_these = "" if len(set(run.rows[0].process)) > 1 else "; of these processes: fresh ones may differ, --processes"
+    return meaning(run.judging_margin, len(run.rows)) + of_these
 
 
 def meaning(margin: float, count: int) -> str:
