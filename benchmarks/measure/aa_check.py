@@ -37,7 +37,7 @@ class AACheck:
         least = 0 if self.pairs else statistics.FEWEST_PAIRS
         asked_for = self.contest.suite.settings.pairs
         most = asked_for / self.contest.suite.row_count if asked_for else MOST_PAIRS
-        order, end = race.balanced_order(MOST_PAIRS, self.random), begun + self.due
+        order, enough = race.balanced_order(MOST_PAIRS, self.random), race.until(self.due, least, most)
         self.baseline = baseline = self.contest.baseline(REFERENCE)
         if self.copy.worker.status is not None:  # it was ended, by whatever: another takes its place
             self.copy = blamed(self.contest.admitted, "the A/A check")(COPY)
@@ -47,9 +47,7 @@ class AACheck:
             baseline,
             f"{COPY} {len(self.pairs)}",
             self.contest.places,
-            lambda own, baseline, tasks: race.pairs(
-                own, baseline, tasks, order, lambda count: count >= least and (count >= most or perf_counter() >= end)
-            ),
+            lambda own, baseline, tasks: race.pairs(own, baseline, tasks, order, enough),
         )
         self.due -= perf_counter() - begun
 

@@ -98,9 +98,9 @@ class Entrant:
 class Blamed:
     """A side whose faults make a row not comparable, not wrong."""
 
-    def __init__(self, side: Entrant, whom: str = "its baseline") -> None:
+    def __init__(self, side: Entrant) -> None:
         self.train, self.rest, self.check_rested = (
-            blamed(method, whom) for method in (side.train, side.rest, side.check_rested)
+            blamed(method) for method in (side.train, side.rest, side.check_rested)
         )
 
 
@@ -254,14 +254,11 @@ class Contest:
 
     def enough(self, seconds: float) -> Callable[[int], bool]:
         """What says whether so many pairs are enough: as many as asked for, or when these seconds are over."""
-        settings, end = self.suite.settings, perf_counter() + seconds
+        settings = self.suite.settings
+        if settings.pairs:
+            return race.until(seconds, least=settings.pairs, most=settings.pairs)
         for_a_word = statistics.fewest_pairs(statistics.LEVEL / self.suite.row_count)
-        least = for_a_word if settings.part is None else LEAST_IN_PART
-
-        def enough(count: int) -> bool:
-            return count >= settings.pairs if settings.pairs else count >= least and perf_counter() >= end
-
-        return enough
+        return race.until(seconds, least=for_a_word if settings.part is None else LEAST_IN_PART)
 
     @functools.cached_property
     def places(self) -> tuple[Slice, ...]:

@@ -7,6 +7,7 @@ that neither profits from its place. Each side is a worker, or what behaves like
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from math import inf
 from random import Random
 from time import perf_counter, time
 from typing import Any, NamedTuple, Protocol
@@ -68,6 +69,12 @@ def balanced_order(pairs: int, random: Random) -> list[bool]:
     """For each pair whether the baseline goes first: of every two, drawn by lot, in one. `pairs` is even."""
     firsts = [random.random() < 0.5 for _ in range(pairs // 2)]
     return [first for one in firsts for first in (one, not one)]
+
+
+def until(seconds: float, least: int, most: float = inf) -> Callable[[int], bool]:
+    """What says whether so many pairs are enough: the least when the seconds from now are over, the most before."""
+    end = perf_counter() + seconds
+    return lambda count: count >= least and (count >= most or perf_counter() >= end)
 
 
 def turn(side: Side, other: Side, task: Task) -> Turn:
