@@ -55,17 +55,17 @@ def translations(path: Path = FILE) -> dict[str, dict[str, str]]:
 
 
 def missing(section: str, english: list[str]) -> list[str]:
-    """Those of the English paragraphs that have no Korean, each as one line: section, key and how it begins."""
-    return [f"[{section}] {key(text)}: {beginning(text)}" for text in english if korean(section, text) is None]
+    """Those of the English paragraphs that have no Korean, each as one line: section, key and text."""
+    return [line(section, key(text), text) for text in english if korean(section, text) is None]
 
 
 def stale(section: str, english: list[str]) -> list[str]:
     """The Korean paragraphs of a section whose English is not there any more, each as one line."""
     keys = {key(text) for text in english}
     table = translations().get(section, {})
-    return [f"[{section}] {name}: {beginning(text)}" for name, text in table.items() if name not in keys]
+    return [line(section, name, text) for name, text in table.items() if name not in keys]
 
 
-def beginning(text: str) -> str:
-    """The first 60 characters of a paragraph."""
-    return " ".join(text.split())[:60]
+def line(section: str, name: str, text: str) -> str:
+    """A paragraph and where it stands, in one line."""
+    return f"[{section}] {name}: {' '.join(text.split())}"
