@@ -44,7 +44,21 @@ def test_code_links_and_figures_are_the_same_in_both(lesson):
         assert figures <= found(r"\d+(?:\.\d+)?", translation) <= figures | words, translation
 
 
-NUMBERS = ("zeros?", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+NUMBERS = (
+    "zero(?:s|ed)?",
+    "ones?",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+)
 
 
 def found(pattern, text):
