@@ -73,6 +73,12 @@ def first_line(name: str) -> str:
     return docstring(name).partition("\n")[0]
 
 
+def price(name: str) -> str:
+    """Why its idea costs or saves, in one sentence: the paragraph "Price: ..." of its docstring, or "" without one."""
+    found = [part for part in docstring(name).split("\n\n") if part.startswith("Price: ")]
+    return " ".join(found[0].removeprefix("Price: ").split()) if found else ""
+
+
 def parent(name: str) -> str | None:
     """The implementation this one is compared with, from "Compare with `parent`: ..."; None at the root."""
     match = re.search(r"^Compare with `(\w{1,100})`", docstring(name), re.MULTILINE)

@@ -1,8 +1,11 @@
 """The index of the rows is made where the labels are, in place of a Python range.
 
-`log_probabilities[range(64), target]` turns the range into a list and the list into a tensor on the CPU, in every
-step; where the labels are on a GPU, that is then copied there. torch.arange is one operation where the labels are. It
-is made anew in each step all the same, as the range was: one that is kept would have to be cut for the short batch.
+`log_probabilities[range(64), target]` makes an index on the CPU, in every step; where the labels are on a GPU, that is
+then copied there. torch.arange is made anew in each step all the same, as the range was: one that is kept would have to
+be cut for the short batch.
+
+Price: One operation writes the numbers where they are needed, in place of a Python list that is turned into a tensor
+number by number.
 
 Compare with `autograd_inplace`: torch.arange in `nll`.
 """

@@ -1,7 +1,9 @@
 """PyTorch's own loss in place of two hand-written functions; still no modules.
 
-`F.cross_entropy` is log_softmax and negative log-likelihood in one call: stable for large logits, and with a
-backward of two operations where the hand-written loss leaves autograd a chain of eight.
+`F.cross_entropy` is log_softmax and negative log-likelihood in one call, stable for large logits.
+
+Price: A step runs fewer operations and makes fewer tensors, as backward takes two where the hand-written loss leaves
+autograd a chain of eight.
 
 Compare with `autograd_inplace`: the loss.
 """

@@ -1,7 +1,10 @@
 """The gradient is forgotten after each step instead of being filled with zeros.
 
 Backward adds to `.grad`. Where it finds zeros it must add to them; where it finds None it hands its result
-over as it is. That saves a fill and an addition per parameter and step, and costs an allocation.
+over as it is.
+
+Price: A fill and an addition are saved for each parameter and step, and no memory is spent, since backward makes its
+result in either case.
 
 Compare with `autograd_inplace`: `grad = None` in place of `grad.zero_()`.
 """

@@ -5,6 +5,9 @@ log-likelihoods. It is written without subtracting the maximum, so exp overflows
 exceeds 88, and the sum is zero where all of them lie below -104; `autograd_stable_loss` mends that.
 
 The root of the ladder: every other file is compared with this one, step by step.
+
+Price: Every step records a graph of the loss anew and walks it back, in many operations that each handle few numbers
+and must each be called.
 """
 
 import torch

@@ -2,7 +2,9 @@
 
 `weight - weight.grad * lr` is a new tensor, the result of an operation. Made under no_grad it requires no
 gradient, and made without it, it would be no leaf: backward fills `.grad` of leaves only. So
-`requires_grad_()` makes each result a leaf again. The new leaf has no gradient yet: there is nothing to zero.
+`requires_grad_()` makes each result a leaf again, and the new leaf has no gradient yet.
+
+Price: Every step allocates the parameters anew, and saves filling their gradients with zeros.
 
 Compare with `autograd_inplace`: the update allocates, and the gradient is never zeroed.
 """

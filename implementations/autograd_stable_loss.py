@@ -4,6 +4,9 @@ log(sum(exp(z))) = m + log(sum(exp(z - m))) for every m. With m = max(z) the lar
 nothing overflows, and the logarithm never sees zero. The value does not depend on m, so no gradient has to
 flow through it: `detach` keeps it out of the graph.
 
+Price: Finding the maximum and subtracting it are more operations in every step, and the shifted logits are one more
+tensor.
+
 Compare with `autograd_inplace`: one line in log_softmax.
 """
 

@@ -1,13 +1,16 @@
 """The whole training in one CUDA kernel, on one thread-block cluster of a GPU: cluster_epoch.cu beside this file.
 
 A step is too short to meet through global memory. The blocks of a cluster run at once, and each can store into the
-shared memory of the others: so each owns a share of the features for good, weights never leave its multiprocessor, and
-in a step only the 64 x 10 logits and their gradients travel, a few hundred bytes from each block to each.
+shared memory of the others: so each owns a share of the features and their weights for good, and in a step only the
+64 x 10 logits and their gradients travel, a few hundred bytes from each block to each.
 
 `prepare` lays x out by tile of 64 rows, block, and patch of two rows by two features, in bytes if pixels are k / 256:
 the next tile is copied to shared memory while one is in work. A larger batch is several tiles and one update.
 
 nvcc and ctypes, the route of the C rows: the whole source compiles, and is tested on threads, where there is no GPU.
+
+Price: Many multiprocessors share each step, and no step reads or writes weights in global memory, but twice a step a
+block must wait for what the others send.
 
 Compare with `triton_epoch`: many multiprocessors that talk to each other, in place of one program.
 """

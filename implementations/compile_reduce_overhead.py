@@ -1,10 +1,12 @@
 """torch.compile with mode="reduce-overhead": the compiled step, and a CUDA graph of it that torch records by itself.
 
-Torch copies what it is given to where its graph reads it, as one does by hand, and looks after the rest: it records a
-graph for each shape of a batch, on the second call with it, and takes the memory of a result back with the next call.
-Hence two things that the step must do. It returns new parameters, since torch declines to record a step that changes
-what it was given; and these are cloned, out of the memory that the next call takes back. The learning rate is a tensor,
-because a graph keeps numbers as they were when it was recorded.
+Torch looks after what one does by hand: it records a graph for each shape of a batch, on the second call with it, and
+takes the memory of a result back with the next call. Hence two things that the step must do. It returns new parameters,
+since torch declines to record a step that changes what it was given; and these are cloned, out of the memory that the
+next call takes back. The learning rate is a tensor, because a graph keeps numbers as they were when it was recorded.
+
+Price: All kernels of a step are launched in one call, but weights and batch are copied to where the graph reads them,
+and new weights out of it, in every step.
 
 Compare with `compile_step`: mode="reduce-overhead", and what it asks of the step.
 """

@@ -2,8 +2,9 @@
 
 grad(f) takes what f takes and returns df / d(argument), for the arguments counted by argnums. There is no leaf, no
 `.grad` to fill or to zero and no no_grad: the parameters are plain tensors. That composes, with vmap into gradients
-for each row or with itself into second derivatives. The price is paid in Python, where each call wraps the tensors
-anew.
+for each row or with itself into second derivatives.
+
+Price: The operations are fewer, but each call wraps the tensors anew, in many calls of Python.
 
 Compare with `autograd_cross_entropy`: a function in place of backward and `.grad`.
 """

@@ -1,9 +1,10 @@
 """A CUDA graph of the whole epoch: all its steps are recorded once, and launched in one call.
 
-Each step's kernels are recorded with the place where its batch lies in x, so nothing is copied, the short last batch is
-a step as any other, and Python is asked once an epoch. What remains is the GPU's own time from one kernel to the next.
-The graph holds as many kernels as the epoch launches: recording it is most of the first call, and another number of
-rows is another graph.
+Each step's kernels are recorded with the place where its batch lies in x, and the short last batch is a step as any
+other. What remains is the GPU's own time from one kernel to the next. Another number of rows is another graph.
+
+Price: No batch is copied and Python is asked once an epoch, for which the first call records as many kernels as an
+epoch launches.
 
 Compare with `graph_step`: all steps are in one graph.
 """

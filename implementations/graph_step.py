@@ -1,12 +1,15 @@
 """A CUDA graph: the kernels of one step are recorded once, and replayed for every batch.
 
 A GPU runs each of the step's small kernels sooner than Python can launch the next. A recorded graph is launched in one
-call, whatever it holds, but it always reads and writes the memory that it was recorded with. So parameters and
-learning rate stay in tensors of their own, and each batch is copied to where the step reads it: a price that comes with
-the graph. The short last batch has another shape and therefore a graph of its own.
+call, whatever it holds, but it always reads and writes the memory that it was recorded with. So parameters and learning
+rate stay in tensors of their own, and each batch is copied to where the step reads it. The short last batch has another
+shape and therefore a graph of its own.
 
 The first training records; what `prepare` returns remembers it. `step` is called once before it is recorded, since
 libraries set themselves up on their first use, which cannot be recorded; recording itself computes nothing.
+
+Price: A launch and two copies of a batch take the place of a launch for each kernel of a step, and recording is paid
+once.
 
 Compare with `manual_transposed`: the step is a function, recorded and replayed.
 """

@@ -1,12 +1,14 @@
 """The update is one operation: a product that is scaled and added to the weights where they lie.
 
-`baddbmm_(grads, x, alpha=-lr / rows)` adds alpha * grads x to the weights. Nothing is divided or scaled by itself, and
-no product of the weights' size is written down to be read again.
+`baddbmm_(grads, x, alpha=-lr / rows)` adds alpha * grads x to the weights.
 
 A library that adds to the weights part by part rounds as often, and large weights round coarsely; a gradient that is
 summed first is added once. Beside large weights, in a batch of 2000 rows, the halves measured 2 in float32 noise and
 a plain addmm_ of all 785 columns by two threads 21, where 10 is allowed (EPYC, torch 2.13 with MKL): hence the halves.
 With fewer than 12 columns the library adds row by row: hence the columns of zeros.
+
+Price: Three operations are saved in every step, and no product of the weights' size is written to memory to be read
+again.
 
 Compare with `manual_halves`: baddbmm_ in place of a division, a product, a factor and a subtraction.
 """

@@ -7,6 +7,9 @@ With p = softmax(z) and the loss L = -mean(log p[row, label]), the gradient for 
 and the chain rule carries it on: dL/dW = x^T dL/dz and dL/db = the sum of dL/dz over the rows. The value of
 the loss is never needed. softmax subtracts the row's maximum, so large logits do no harm.
 
+Price: A step runs fewer operations, makes fewer tensors and calls fewer functions, as no graph is recorded and walked
+back.
+
 Compare with `autograd_inplace`: no loss, no graph, no backward, no `.grad`.
 """
 

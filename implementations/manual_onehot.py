@@ -1,7 +1,10 @@
 """Hand-derived gradient without indexed writes: the labels become rows of zeros and ones first.
 
-`grad[range(n), label] -= 1` builds an index from a Python range in every step. Subtracting a one-hot matrix
-(rows, classes) is plain arithmetic; the matrix is made once for all rows.
+`grad[range(n), label] -= 1` takes one from one number in each row. A one-hot matrix (rows, classes) holds just these
+ones, and subtracting it is plain arithmetic.
+
+Price: A subtraction takes the place of an index, made from a Python range and read and written through in every step,
+for rows of zeros and ones that are made once.
 
 Compare with `manual_inplace`: `- onehot` in place of the indexed write.
 """

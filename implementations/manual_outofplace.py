@@ -1,7 +1,8 @@
 """Hand-derived gradient; each update makes new parameters instead of changing the old ones.
 
-Without autograd a tensor is only its values: there is no leaf to care for. What is left of the difference is
-one more allocation of the parameters' size in every step.
+Without autograd a tensor is only its values: there is no leaf to care for, and nothing else changes.
+
+Price: Every step allocates the parameters once more, and the operations are as many as before.
 
 Compare with `manual_inplace`: `weight = weight - ...` in place of `weight -= ...`.
 """

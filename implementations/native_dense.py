@@ -1,10 +1,13 @@
 """The C trainer on all cores: native_dense.c beside this file.
 
-Each thread owns its share of the features for good, so their weights stay in its core's cache, forward and backward.
-In a step the threads meet once, to add up what their features contribute to the logits (10 x 64 floats); each then
-knows the gradient of all logits, and repeats the softmax rather than wait a second time.
+Each thread owns its share of the features for good, forward and backward. In a step the threads meet once, to add up
+what their features contribute to the logits (10 x 64 floats); each then knows the gradient of all logits, and repeats
+the softmax rather than wait a second time.
 
 `prepare` lays x out twice, in the orders in which it is read; the C source is compiled in each process, for this CPU.
+
+Price: Each core does its share of both products on weights that stay in its cache, and waits for the others once in
+every step.
 
 Compare with `native_single`: a share of the features for each core.
 """

@@ -1,10 +1,13 @@
 """The batches come by themselves: DataLoader cuts any dataset into them, in any order.
 
-For each batch it asks the dataset for 64 single rows and stacks them: that works with every dataset, and here it
-makes 128 small tensors where one slice would do. Ask for shuffle=True and the order changes: another trainer.
+For each batch it asks the dataset for 64 single rows and stacks them, which works with every dataset. Ask for
+shuffle=True and the order changes: another trainer.
 
 Each pass draws a seed for worker processes, even if there are none, from the global random state; a generator of
 its own keeps that as it was.
+
+Price: Each row and each label is fetched by Python as a tensor of its own, and all are copied into a batch, where a
+slice copies nothing.
 
 Compare with `nn_dataset`: a DataLoader in place of the slices.
 """

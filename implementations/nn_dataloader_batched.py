@@ -1,8 +1,9 @@
 """A DataLoader that fetches whole batches: its sampler yields lists of 64 indices, one index of the dataset each.
 
 batch_size=None tells the loader that what the dataset returns is a batch already. A TensorDataset takes a list as
-well as a number, so one indexing operation copies 64 rows; nothing is stacked. This is for datasets that can
-fetch many rows at once.
+well as a number. This is for datasets that can fetch many rows at once.
+
+Price: One indexing operation copies all rows of a batch, so no tensor is made for each of them and nothing is stacked.
 
 Compare with `nn_dataloader`: the sampler makes the batches.
 """

@@ -1,11 +1,13 @@
 """Another process prepares the batches: DataLoader with a worker.
 
 A worker pays where a row must be read, decoded and augmented, which takes longer than the training it feeds. Here a
-row is there already. The worker is started in every epoch, still stacks 64 rows, copies each batch into shared
-memory and sends word of it through a pipe; the trainer maps that memory, and waits.
+row is there already.
 
 The worker is a process beside the threads that this writing was given. Not on CUDA: a worker that is a fork of this
 process cannot use its device.
+
+Price: The worker stacks the same 64 rows, and beyond that it is started in every epoch, copies each batch into shared
+memory and sends word of it through a pipe, for which the trainer waits.
 
 Compare with `nn_dataloader`: num_workers=1.
 """

@@ -1,8 +1,11 @@
 """The layer is there already: nn.Linear makes, holds and applies weight and bias.
 
-It keeps its weight as (classes, features) and computes x @ weight.T + bias in one operation, addmm, where `@` and
-`+` are two. Its own random weights are not wanted here: skip_init leaves them out, and with them the draw from the
-global random state; then the given ones are copied in.
+It keeps its weight as (classes, features) and computes x @ weight.T + bias in one operation, addmm. Its own random
+weights are not wanted here: skip_init leaves them out, and with them the draw from the global random state; then the
+given ones are copied in.
+
+Price: Product and bias make one tensor where `@` and `+` make two, and a gradient as (classes, features) has long rows,
+which fill the vectors of a CPU.
 
 Compare with `nn_parameter`: nn.Linear in place of a class of our own.
 """

@@ -1,10 +1,12 @@
 """The update has a name: optim.SGD takes the step, and another optimizer is another word.
 
 `step()` is the loop over the parameters under no_grad, with room for momentum, weight decay, several groups of
-parameters, hooks and schedules, all asked for in every step and absent here. foreach=False is the plain loop, one
-parameter after the other; it subtracts and scales in one operation, add_ with alpha.
+parameters, hooks and schedules. foreach=False is the plain loop, one parameter after the other: add_ with alpha.
 
 On a CPU this is the reference, `reference/torch_nn.py`, in all but name.
+
+Price: Scaling and subtracting are one operation that makes no tensor, but every step asks in Python for all that could
+be there and is not.
 
 Compare with `nn_linear`: optim.SGD in place of the loop over the parameters.
 """

@@ -1,8 +1,9 @@
 """All parameters in one call: SGD hands lists of tensors to operations made for lists.
 
-On a GPU a list costs one launch where the loop costs one for each tensor, and there foreach is the default. With
-two parameters on a CPU there is nothing to gather: the list operation is a loop itself, and sorting the tensors by
-device and dtype comes on top.
+On a GPU a list costs one launch where the loop costs one for each tensor, and there foreach is the default.
+
+Price: With two parameters on a CPU there is nothing to gather: the list operation is a loop itself, and sorting the
+tensors by device and dtype comes on top.
 
 Compare with `nn_optimizer`: foreach=True.
 """

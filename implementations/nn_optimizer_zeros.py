@@ -1,8 +1,10 @@
 """Gradients are filled with zeros between steps, as all of PyTorch did before version 2.0.
 
-Backward then finds a tensor and adds to it; where it finds None, it hands its own result over. Zeros cost a fill and
-an addition for each parameter and step, and save an allocation. Code that reads `.grad` after zero_grad finds zeros
-here and None there.
+Backward then finds a tensor and adds to it; where it finds None, it hands its own result over. Code that reads `.grad`
+after zero_grad finds zeros here and None there.
+
+Price: Zeros cost a fill and an addition for each parameter and step, and save no memory, since backward makes its
+result in either case.
 
 Compare with `nn_optimizer`: zero_grad(set_to_none=False).
 """

@@ -4,6 +4,9 @@ Assigning an nn.Parameter to an attribute registers it. `parameters()` then yiel
 all their gradients, so the loop names none of them and serves a model with a hundred as well. An nn.Parameter is a
 leaf that requires its gradient; `zero_grad()` sets `.grad` to None rather than to zeros.
 
+Price: Calling a module and walking the list of its parameters are Python calls in every step, and only a fill and an
+addition for each parameter are saved.
+
 Compare with `autograd_cross_entropy`: weight and bias belong to a module.
 """
 

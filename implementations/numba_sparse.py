@@ -5,6 +5,9 @@
 again. Going on to single pixels would save more, since only one in five is not zero, but it loses: sums over ten
 classes are too short for the vector loops that Numba writes.
 
+Price: Columns that are left out are neither read nor multiplied, but every step gathers the weights of the others and
+scatters them again.
+
 Compare with `numba_dense`: the used columns of each batch in place of all.
 """
 

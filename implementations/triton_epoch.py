@@ -1,7 +1,7 @@
 """Triton: a whole training, batch after batch, is one kernel.
 
-The loop over the batches moves into the kernel, so the GPU is asked once. What remains of the end of a kernel is a
-barrier: all weights must be written before a thread reads them for the next batch.
+The loop over the batches moves into the kernel, with a barrier at the end of each batch: all weights must be written
+before a thread reads them for the next batch.
 
 A step is what it is in triton_step. For 64 rows after the other: their logits, summed over tiles of features; the
 softmax; the gradient of the logits. Then for one tile of features after the other: the gradient of its weights, summed
@@ -9,6 +9,8 @@ over all rows before they change, once. The bias is the weight of one more pixel
 exact: a float32 of 24 bits is three numbers of 8 bits (bf16), which tensor cores multiply without loss. Tiles are
 loaded ahead, in a pipeline of so many `stages`: three, of x in three parts, would fill 112 KB of shared memory, and an
 RTX has 99.
+
+Price: Only one launch is paid for, and what is left of each of the others is a barrier in the kernel.
 
 Compare with `triton_step`: the loop is inside the kernel, with a barrier between two steps.
 """

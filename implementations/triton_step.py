@@ -4,7 +4,7 @@ A kernel is what a GPU is given to do at once. manual_transposed gives it a doze
 started, and to read what the one before has written. Here one program does the whole step. For 64 rows after the
 other: their logits, summed over tiles of features; the softmax; the gradient of the logits. Then for one tile of
 features after the other: the gradient of its weights, summed over all rows before they change, once. The bias is the
-weight of one more pixel, which is 1 in every row. One program keeps one of a GPU's many processors busy, no more.
+weight of one more pixel, which is 1 in every row.
 
 Products are taken on tensor cores, which multiply numbers of 8 significant bits (bf16) exactly and add them up in
 float32. A float32 has 24 bits: rounded to 8, what is left rounded to 8, and the rest, which has no more than 8. So
@@ -16,6 +16,8 @@ Why one barrier is enough: which thread does what is the compiler's choice, and 
 barrier all gradients of logits are written and all weights are read, before any thread goes on. Below it a weight
 is read and written within its own tile, so the compiler may load ahead what the next tiles need, in a pipeline of so
 many `stages`: three, of x in three parts, would fill 112 KB of shared memory, and an RTX has 99.
+
+Price: A step is one launch in place of a dozen, but one program keeps only one of a GPU's many processors busy.
 
 Compare with `manual_transposed`: a step is one kernel, and weights lie as (features, classes).
 """

@@ -77,6 +77,52 @@ def test_a_file_is_understood_on_one_screen(name):
     assert implementations.first_line(name).endswith(".")
 
 
+def price_complaint(name):
+    """What is wrong with the sentence that says why an idea costs or saves; None if nothing."""
+    parts = implementations.docstring(name).split("\n\n")
+    if sum(part.startswith("Price:") for part in parts) != 1:
+        return "not exactly one paragraph"
+    place = -1 if implementations.parent(name) is None else -2
+    if not parts[place].startswith("Price: "):
+        return "not before what it is compared with"
+    if not re.fullmatch(r"[A-Z].*[^.]\.", implementations.price(name)) or re.search(
+        "[.?!] ", implementations.price(name)
+    ):
+        return "not one sentence"
+    return None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_says_in_one_sentence_why_its_idea_costs_or_saves(name):
+    assert price_complaint(name) is None
+
+
+PRICE, COMPARE = "Price: It saves a tensor,\nand costs a call.", "Compare with `other`: all."
+
+
+@pytest.mark.parametrize(
+    ("parts", "complaint"),
+    [
+        ([PRICE, COMPARE], None),
+        ([PRICE], None),
+        ([COMPARE], "not exactly one paragraph"),
+        ([PRICE, PRICE, COMPARE], "not exactly one paragraph"),
+        ([COMPARE, PRICE], "not before what it is compared with"),
+        (["Price:\nIt saves.", COMPARE], "not before what it is compared with"),
+        ([PRICE, "More."], "not before what it is compared with"),
+        ([PRICE.removesuffix("."), COMPARE], "not one sentence"),
+        ([PRICE + " It is fast.", COMPARE], "not one sentence"),
+        ([PRICE + "..", COMPARE], "not one sentence"),
+        (["Price: saves.", COMPARE], "not one sentence"),
+    ],
+)
+def test_the_price_is_one_sentence_in_one_place(folder, parts, complaint):
+    (folder / "idea.py").write_text('"""One line.\n\n{}\n"""\n'.format("\n\n".join(parts)))
+    assert price_complaint("idea") == complaint
+    if complaint is None:
+        assert implementations.price("idea") == "It saves a tensor, and costs a call."
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_imports_nothing_of_ours(name):
     assert not imported(implementations.source(name)) & {"implementations", "reference", "benchmarks", "tests"}
@@ -160,7 +206,7 @@ def test_a_program_that_is_missing(folder):
 def test_a_file_that_says_nothing_or_is_broken_is_listed_all_the_same(folder, text):
     (folder / "idea.py").write_text(text)
     assert implementations.names() == ["idea"]
-    assert implementations.first_line("idea") == ""
+    assert implementations.first_line("idea") == implementations.price("idea") == ""
     assert implementations.parent("idea") is None
     assert implementations.devices("idea") == ("cpu", "cuda")
     assert implementations.missing_packages("idea", "cpu") == []
