@@ -1,6 +1,7 @@
 """The Korean: whole, not out of date, and the same code and figures as the English."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -10,55 +11,49 @@ from benchmarks.show import korean
 from implementations import mistakes
 
 LESSONS = implementations.names() + mistakes.names()
+SECTIONS = ["page", *LESSONS]
+WORDS = korean.FILE.parent / "page" / "words.toml"
 
 
-def english(lesson):
-    return korean.paragraphs(implementations.docstring(lesson))
+def english(section):
+    """The paragraphs to translate, of a lesson or of the page."""
+    if section == "page":
+        return list(tomllib.loads(WORDS.read_text(encoding="utf-8")).values())
+    return korean.paragraphs(implementations.docstring(section))
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_every_paragraph_has_its_korean_and_every_korean_its_paragraph(lesson):
-    missing, stale = korean.missing(lesson, english(lesson)), korean.stale(lesson, english(lesson))
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_paragraph_has_its_korean_and_every_korean_its_paragraph(section):
+    missing, stale = korean.missing(section, english(section)), korean.stale(section, english(section))
     assert not missing, "without Korean:\n" + "\n".join(missing)
     assert not stale, "without English:\n" + "\n".join(stale)
 
 
 def test_every_section_is_a_lesson_or_the_page():
-    assert set(korean.translations()) - {"page"} <= set(LESSONS)
+    assert set(korean.translations()) <= set(SECTIONS)
 
 
-def translated(lesson):
+def translated(section):
     """English and Korean of the paragraphs that have both."""
-    pairs = ((text, korean.korean(lesson, text)) for text in english(lesson))
+    pairs = ((text, korean.korean(section, text)) for text in english(section))
     return [(text, translation) for text, translation in pairs if translation]
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_code_links_and_figures_are_the_same_in_both(lesson):
+@pytest.mark.parametrize("section", SECTIONS)
+def test_code_links_figures_and_what_is_filled_in_are_the_same_in_both(section):
     """A number that is a word in English may be a figure in Korean."""
-    for text, translation in translated(lesson):
-        for pattern in (r"`[^`]*`", r"https?://\S+"):
+    for text, translation in translated(section):
+        for pattern in (r"`[^`]*`", r"https?://[^\s)]+", r"\{\w*\}", r"\*\*"):
             assert found(pattern, translation) == found(pattern, text), translation
         figures = found(r"\d+(?:\.\d+)?", text)
         words = {str(number) for number, word in enumerate(NUMBERS) if found(rf"(?i)\b{word}\b", text)}
         assert figures <= found(r"\d+(?:\.\d+)?", translation) <= figures | words, translation
 
 
-NUMBERS = (
-    "zero(?:s|ed)?",
-    "ones?",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-)
+NUMBERS = [
+    *("zero(?:s|ed)?", "ones?", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve"),
+]
 
 
 def found(pattern, text):
