@@ -4,6 +4,10 @@
 
 prints the table and saves it beside the run, with the suffix .md. Of rows paired with their parents it tells what
 each layer costs; of several batch sizes it draws a picture, .svg. Without RUN: the newest in `results/`.
+
+    python -m benchmarks.report --docs
+
+fills the figures of `results/*.md` into README.md and docs/.
 """
 
 import argparse
@@ -12,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.runs import saved
-from benchmarks.show import layers, table
+from benchmarks.show import documents, layers, table
 from reference import shell
 
 
@@ -34,11 +38,29 @@ def pages(path: Path, columns: Sequence[str] = ()) -> dict[str, str]:
     return {".svg": picture.svg(panels, title), ".md": markdown}
 
 
+def fill_documents() -> None:
+    """Fills README.md and docs/, and says which of them have changed."""
+    try:
+        changed = list(documents.refill(documents.ROOT))
+    except documents.DocumentError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: cannot write {error.filename}: {error.strerror}")
+    print(
+        "\n".join(f"saved: {path.relative_to(documents.ROOT)}" for path in changed)
+        or "every figure is that of results/*.md"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="A saved run as Markdown.")
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a saved run (the newest in results/)")
     parser.add_argument("--columns", help=f"of the table, some of: {', '.join(table.CHOICES)}".replace("%", "%%"))
+    parser.add_argument("--docs", action="store_true", help="fill README.md and docs/ with the figures in results/*.md")
     arguments = parser.parse_args()
+    if arguments.docs:
+        fill_documents()
+        return
     try:
         columns = table.columns(arguments.columns)
         path = arguments.run or saved.newest()
