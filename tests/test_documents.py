@@ -11,7 +11,7 @@ import pytest
 import implementations
 from benchmarks import report
 from benchmarks.runs import saved
-from benchmarks.show import documents
+from benchmarks.show import documents, table
 
 ROOT = Path(__file__).parent.parent
 PAGES = documents.pages(ROOT)
@@ -38,9 +38,9 @@ def test_there_are_figures_to_compare(page, count):
 
 def rows_of_the_readme():
     """The eight rows: name, ratio, interval, word and sentence."""
-    (table,) = [match[4] for match in documents.TABLE.finditer(README)]
+    (rows,) = [match[4] for match in documents.TABLE.finditer(README)]
     return [
-        (documents.name_in(first), *rest) for first, *rest in map(documents.cells_of, table.strip().splitlines()[2:])
+        (documents.name_in(first), *rest) for first, *rest in map(documents.cells_of, rows.strip().splitlines()[2:])
     ]
 
 
@@ -52,6 +52,7 @@ def test_the_readme_has_eight_rows_the_fastest_first_each_with_its_sentence():
     assert len(rows) == 8
     assert ratios == sorted(ratios, reverse=True)
     assert rows[0][0] == fastest.own.name
+    assert f"The fastest, [`{fastest.own.name}`]" in README
     for name, _, interval, word, sentence in rows:
         if name == "torch_nn":
             assert (interval, word) == ("", "")
@@ -82,8 +83,7 @@ def test_the_words_of_the_findings_still_hold():
 def test_who_reads_the_figures_reads_that_they_are_not_of_mnist():
     for name in ("cpu", "ladder", "growth"):
         assert {row.setting.dataset for row in saved.load(ROOT / "results" / f"{name}.json").rows} == {"digits"}
-    before_the_first_heading = README.partition("\n## ")[0]
-    assert "bundled digits, **not on MNIST**" in before_the_first_heading
+    assert "on the bundled digits, **not on MNIST**" in " ".join(README.partition("\n## ")[0].split())
     for page in ("measuring", "ladder", "growth"):
         assert re.search(r"not\s(of\s)?MNIST", (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
 
@@ -208,6 +208,14 @@ def test_a_table_keeps_what_people_write_and_is_sorted_where_it_says_so(page):
         )
 
 
+def test_a_bar_in_a_sentence_begins_no_cell(page, monkeypatch):
+    monkeypatch.setattr(implementations, "price", lambda name: "It asks for a | b.")
+    text = "<!-- results/run.md | price -->\n| a | b |\n|---|---|\n| `torch_nn` | {} |\n"
+    path = page(text.format("old"))
+    path.write_text(documents.refilled(path))
+    assert path.read_text() == documents.refilled(path) == text.format(r"It asks for a \| b.")
+
+
 @pytest.mark.parametrize("before", ["", "\n* an old thing\n* and another\n"])
 def test_a_list_is_what_is_said_beside_the_tables(before, page):
     filled = documents.refilled(page(f"<!-- results/run.md: in words -->\n{before}\nand on\n"))
@@ -296,6 +304,12 @@ def test_every_command_has_its_module_or_target():
             assert target in targets, command
         for folder in re.findall(r"^pytest (\w+)", command):
             assert (ROOT / folder).is_dir(), command
+
+
+def test_the_page_of_options_has_every_column():
+    text = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    (row,) = [line for line in text.splitlines() if line.startswith("| `--columns")]
+    assert re.findall(r"`([^`]+)`", row)[1:] == list(table.CHOICES)
 
 
 # --- the notebook -------------------------------------------------------------------------------------------
