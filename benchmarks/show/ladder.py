@@ -1,0 +1,201 @@
+"""The ladder: the rows of a run, fastest first, as bars on a logarithmic scale; and the price of each idea. No torch."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.runs.row import Row, Setting
+from benchmarks.runs.saved import Run, RunError
+from benchmarks.runs.statistics import Estimate
+from benchmarks.show import cells, layers, lessons, table
+from benchmarks.show.cells import Cells
+
+Runs = Mapping[str, Run]  # by the names of their files
+TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From ratios to places on a line: 0 is its left end, 100 its right."""
+
+    low: float
+    high: float
+
+    def at(self, ratio: float) -> float:
+        """Where a ratio stands; what lies beyond an end stands there."""
+        inside = min(max(ratio, self.low), self.high)
+        return round(100 * math.log(inside / self.low) / math.log(self.high / self.low), 2)
+
+    @property
+    def ticks(self) -> list[float]:
+        """Which ratios the axis names: none too close to an end to be read."""
+        return [tick for tick in TICKS if 4 < self.at(tick) < 96]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One row. judged: with the interval that its word is judged by; None where it has no word, or is the reference."""
+
+    name: str
+    cells: Cells
+    ratio: Estimate
+    judged: Estimate | None
+    word: str
+    is_reference: bool
+    is_gone: bool
+    has_changed: bool
+
+    @property
+    def family(self) -> str:
+        """What stands before the first _ of the name."""
+        return self.name.partition("_")[0]
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rows of one device of a run in which all share a baseline, fastest first.
+
+    floor: as a ratio, of the baseline's time; that and its text.  untimed: ids of rows and the reasons.
+    """
+
+    run: Run
+    file: str
+    baseline: str
+    setting: Setting
+    rungs: Sequence[Rung]
+    floor: float
+    untimed: Sequence[tuple[str, str]]
+
+    @property
+    def fastest(self) -> Rung | None:
+        """The first that is not the reference."""
+        return next((rung for rung in self.rungs if not rung.is_reference), None)
+
+    @property
+    def reference(self) -> Rung:
+        """The baseline's own row."""
+        return next(rung for rung in self.rungs if rung.is_reference)
+
+    @property
+    def floor_text(self) -> str:
+        """As the table has it."""
+        return self.reference.cells["x floor"]
+
+    @property
+    def scale(self) -> Scale:
+        """What all intervals, 1 and the floor fit on."""
+        bounds = [bound for rung in self.rungs for bound in (*rung.ratio, *(rung.judged or ()))]
+        finite = [bound for bound in (*bounds, self.floor) if 1e-4 < bound < 1e6]
+        return Scale(min(finite) / 1.1, max(finite) * 1.1)
+
+
+@dataclass(frozen=True)
+class Price:
+    """What an idea costs or saves in one run. cells: of the row.  layer: of the price list, by its columns."""
+
+    setting: Setting
+    against: str
+    word: str
+    cells: Cells
+    layer: Mapping[str, str]
+
+
+def check(runs: Runs) -> None:
+    """Raises RunError where two runs of a kind hold the same row: nothing says which to show."""
+    seen: dict[tuple[object, ...], str] = {}
+    for file, run in runs.items():
+        kind = bool(table.varying(run.rows)), len({row.baseline.name for row in run.rows}) == 1
+        for row in run.rows:
+            machine = row.setting.device_name
+            other = seen.setdefault((*kind, *row.key, row.baseline.name, machine, row.setting.threads), file)
+            if other != file:
+                raise RunError(
+                    f"{other} and {file} both hold {cells.row_id(row.own.name, row.setting.device)} against "
+                    f"{row.baseline.name} on {machine}: give one of them"
+                )
+
+
+def ladders(runs: Runs) -> list[Ladder]:
+    """A Ladder for each device of each run of one problem whose rows share a baseline."""
+    return [found for file, run in runs.items() for found in of_run(file, run)]
+
+
+def of_run(file: str, run: Run) -> Iterator[Ladder]:
+    """Those of one run."""
+    if table.varying(run.rows) or len({row.baseline.name for row in run.rows}) != 1:
+        return
+    for device in sorted({row.setting.device for row in run.rows}):
+        rows = [row for row in run.rows if row.setting.device == device]
+        setting = rows[0].setting
+        beside = median(second for row in rows for second in row.baseline.seconds)
+        rungs = [reference(rows), *(rung(run, row) for row in rows)]
+        yield Ladder(
+            run=run,
+            file=file,
+            baseline=rows[0].baseline.name,
+            setting=setting,
+            rungs=sorted(rungs, key=lambda rung: (-rung.ratio.value, rung.name)),
+            floor=beside / setting.floor_seconds,
+            untimed=[(name, reason) for name, reason in run.untimed if name.endswith(f"-{device}")],
+        )
+
+
+def rung(run: Run, row: Row) -> Rung:
+    """The Rung of a row."""
+    now = sha256(row.own.name)
+    return Rung(
+        name=row.own.name,
+        cells=cells.of_row(run, row),
+        ratio=run.ratio(row),
+        judged=run.judged(row),
+        word=run.words.get(row.key, ""),
+        is_reference=False,
+        is_gone=now is None,
+        has_changed=now not in (None, row.own.source_sha256),
+    )
+
+
+def reference(rows: Sequence[Row]) -> Rung:
+    """The Rung of what all these rows were timed beside."""
+    beside = rows[0].baseline
+    now = sha256(beside.name)
+    return Rung(
+        name=beside.name,
+        cells=cells.of_reference(rows),
+        ratio=Estimate(1, 1, 1),
+        judged=None,
+        word="",
+        is_reference=True,
+        is_gone=now is None,
+        has_changed=now not in (None, beside.source_sha256),
+    )
+
+
+def sha256(name: str) -> str | None:
+    """Of the source as it is now; None where the file is gone."""
+    try:
+        return lessons.source_sha256(name)
+    except OSError:
+        return None
+
+
+def prices(runs: Runs) -> dict[str, list[Price]]:
+    """By name what each idea costs or saves against its parent, in each run that says it."""
+    found: dict[str, list[Price]] = {}
+    for run in runs.values():
+        for row in run.rows if not table.varying(run.rows) else ():
+            if row.parent == row.baseline.name:
+                found.setdefault(row.own.name, []).append(price(run, row))
+    return found
+
+
+def price(run: Run, row: Row) -> Price:
+    """The Price that one row shows."""
+    layer = dict(zip(layers.COLUMNS, layers.line(run, row, several_devices=False), strict=True))
+    return Price(row.setting, row.baseline.name, run.words.get(row.key, ""), cells.of_row(run, row), layer)
+
+
+def reasons(runs: Runs) -> dict[str, str]:
+    """By name why a row has no time, where no run has one."""
+    return {name.rpartition("-")[0]: reason for run in runs.values() for name, reason in run.untimed}

@@ -1,0 +1,141 @@
+"""The page: everything that is known of the trainers in one HTML file that needs nothing else. No torch.
+
+Reads saved runs, sources and what the proofs have saved; computes and measures nothing.
+"""
+
+import base64
+import functools
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+import implementations
+from benchmarks.runs import saved
+from benchmarks.runs.row import Setting
+from benchmarks.show import code, ladder, lessons, prose, table
+from benchmarks.show.ladder import Ladder, Price, Runs
+
+FOLDER = Path(__file__).with_name("page")
+PROOF = saved.RESULTS / "trust" / "trust.md"
+FAMILIES = ("autograd", "nn", "manual", "numpy", "numba", "jax", "compile", "native")  # each with a colour of its own
+
+
+def html(paths: Sequence[Path]) -> str:
+    """The page of these saved runs. Raises saved.RunError."""
+    runs = {path.name: saved.load(path) for path in paths}
+    ladder.check(runs)
+    style, script = stylesheet(), (FOLDER / "page.js").read_text(encoding="utf-8")
+    return environment().get_template("page.html.j2").render(
+        style=Markup(style),
+        script=Markup(script),
+        policy=f"default-src 'none'; img-src data:; style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'",
+        **content(runs),
+    )
+
+
+def content(runs: Runs) -> dict[str, Any]:
+    """What the templates show."""
+    found = lessons.lessons()
+    return {
+        "runs": runs,
+        "ladders": ladder.ladders(runs),
+        "timed": {row.own.name for run in runs.values() for row in run.rows},
+        "lessons": found,
+        "names": {lesson.name for lesson in found},
+        "reference": lessons.reference(),
+        "prices": ladder.prices(runs),
+        "reasons": ladder.reasons(runs),
+        "several_places": len({place(row.setting) for run in runs.values() for row in run.rows}) > 1,
+        "facts": {file: table.facts(run) for file, run in runs.items() if run.rows},
+        "proof": proof(),
+    }
+
+
+def environment() -> jinja2.Environment:
+    """The templates, and what they call."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals |= {
+        "said": prose.said,
+        "inline": prose.inline,
+        "block": prose.block,
+        "price_sentence": prose.price,
+        "link": link,
+        "family": lambda name: FAMILIES.index(name) if name in FAMILIES else len(FAMILIES),
+        "dataset": dataset,
+        "summary_price": summary_price,
+        "way": way,
+        "place": place,
+        "least_in_common": lessons.forked.LEAST_IN_COMMON,
+        "reference_name": saved.REFERENCE,
+    }
+    return found
+
+
+def stylesheet() -> str:
+    """The style, with the colours of code."""
+    text = (FOLDER / "page.css").read_text(encoding="utf-8")
+    for scheme in code.STYLES:
+        colours = "".join(f"--{kind}:#{colour};" for kind, colour in code.colours(scheme).items())
+        text = text.replace(f"/* code: {scheme} */", colours)
+    return text
+
+
+def fingerprint(text: str) -> str:
+    """What a Content-Security-Policy names a style or a script by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@functools.cache
+def link(name: str) -> Markup:
+    """A name as code, leading to its lesson if there is one."""
+    if name in (*implementations.names(), saved.REFERENCE):
+        return Markup("<a href='#{0}'><code>{0}</code></a>").format(name)
+    return Markup("<code>{}</code>").format(name)
+
+
+def dataset(setting: Setting) -> Markup:
+    """What it is called; of the bundled digits, that they are not MNIST."""
+    return prose.said("digits") if setting.dataset == "digits" else Markup.escape(setting.dataset)
+
+
+def place(setting: Setting) -> str:
+    """Which machine, and which part of it."""
+    return f"{setting.device_name}, {setting.device}"
+
+
+def summary_price(found: Sequence[Price]) -> Markup:
+    """The price of an idea in a few letters; nothing if there is none."""
+    if not found:
+        return Markup("")
+    ratio = found[0].layer["x parent"]
+    if not ratio:
+        return prose.said("none_measured")
+    word = prose.said(f"word_{found[0].word}") if found[0].word else ""
+    return Markup("<b>{} ×</b> {}").format(ratio, word)
+
+
+def way(found: Ladder, prices: dict[str, list[Price]]) -> list[tuple[str, Price | None]]:
+    """The names from the root of the tree to the fastest, each with its price on the ladder's machine, if it has one."""
+    assert found.fastest
+    return [
+        (name, next((price for price in prices.get(name, []) if place(price.setting) == place(found.setting)), None))
+        for name in lessons.way(found.fastest.name)
+    ]
+
+
+def proof() -> Markup | None:
+    """The proof table as HTML, without its title; None where there is none."""
+    if not PROOF.exists():
+        return None
+    _, _, text = PROOF.read_text(encoding="utf-8").partition("\n")
+    return Markup(prose.MARKDOWN.render(text))

@@ -1,0 +1,72 @@
+"""English and Korean, side by side in the HTML: docstrings and the page's own words. Which one is seen CSS decides."""
+
+import functools
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from benchmarks.show.korean import korean
+
+Values = Mapping[str, object]  # by their places in a paragraph
+WORDS = Path(__file__).with_name("page") / "words.toml"
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+# How the parts of a mistake's docstring begin, each in a line of its own.
+PARTS = re.compile(
+    "^(You see|Why it is wrong|The fix|Noticed by|People met it|증상|틀린 이유|고치는 법|잡아내는 문제|실제 사례): ",
+    re.MULTILINE,
+)
+PRICE = re.compile("^(Price|비용): ")
+
+
+@functools.cache
+def words() -> dict[str, str]:
+    """The page's own words in English, by the names that its templates use."""
+    return tomllib.loads(WORDS.read_text(encoding="utf-8"))
+
+
+def said(name: str, /, **values: object) -> Markup:
+    """The page's own words of that name in both languages, with the values, if any, in their places. Raises RunError."""
+    return inline("page", words()[name], values or None)
+
+
+def inline(section: str, english: str, values: Values | None = None) -> Markup:
+    """A paragraph in both languages, to stand in a line. Values are filled in after Markdown is. Raises RunError."""
+    return in_both("span", section, english, MARKDOWN.renderInline, values)
+
+
+def block(section: str, english: str) -> Markup:
+    """A paragraph in both languages, to stand by itself; code once. Raises RunError."""
+    if english.startswith("    "):
+        return Markup(MARKDOWN.render(english))
+    return in_both("div", section, english, lambda text: MARKDOWN.render(with_parts(text)))
+
+
+def in_both(
+    tag: str, section: str, english: str, rendered: Callable[[str], str], values: Values | None = None
+) -> Markup:
+    """The elements of both languages; where there is no Korean, of the English alone, marked."""
+    translation = korean(section, english)
+    if translation is None:
+        return element(tag, "en class=only", rendered(english), values)
+    return element(tag, "en", rendered(english), values) + element(tag, "ko", rendered(translation), values)
+
+
+def element(tag: str, language: str, content: str, values: Values | None) -> Markup:
+    """One language."""
+    filled = Markup(content) if values is None else Markup(content).format(**values)
+    return Markup(f"<{tag} lang={language}>") + filled + Markup(f"</{tag}>")
+
+
+def with_parts(paragraph: str) -> str:
+    """The paragraph with each part of a mistake's docstring in a line of its own, and addresses as links."""
+    in_lines = PARTS.sub(lambda part: f"{'' if part.start() == 0 else chr(92) + chr(10)}**{part[1]}:** ", paragraph)
+    return re.sub(r"(?<![<(\[])(https?://[^\s<>]*[^\s<>.,;])", r"<\1>", in_lines.replace("\n\\\n", "\\\n"))
+
+
+def price(section: str, paragraph: str) -> Markup:
+    """The sentence of a paragraph "Price: ..." in both languages, to stand in a line. Raises RunError."""
+    return in_both("span", section, paragraph, lambda text: MARKDOWN.renderInline(PRICE.sub("", text.strip())))
