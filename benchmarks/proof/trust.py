@@ -148,7 +148,7 @@ def suite(busy: bool) -> "Suite":
     settings = SimpleNamespace(
         **{"epochs": 1, "pairs": None, "part": None, "baseline": "torch_nn", "margin": None, "timeout": 900},
         threads=max((os.cpu_count() or 2) - 1, 1) if busy else None,
-        budget=1.5 * PARTS[0].seconds / AA_SHARE,  # so much longer than a row an A/A check of a table takes
+        budget=PARTS[0].seconds * simulation.TABLE_ROWS / (1 - AA_SHARE),
     )
     return Suite(settings, datasets.load("digits"), [(DATA_ROWS, 64)], simulation.TABLE_ROWS, Workers())
 
