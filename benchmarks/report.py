@@ -1,12 +1,18 @@
 """Writes a saved run's table as Markdown, and of a run with several problems how time grows.
 
     python -m benchmarks.report [RUN] [--columns ...]
+
+prints the table and saves it beside the run, with the suffix .md. Of rows paired with their parents it tells what
+each layer costs; of several batch sizes it draws a picture, .svg. Without RUN: the newest in `results/`.
+
     python -m benchmarks.report --page RUN...
 
-The first prints the table and saves it beside the run, with the suffix .md. Of rows paired with their parents it tells
-what each layer costs; of several batch sizes it draws a picture, .svg. Without RUN: the newest in `results/`.
-The second makes results/report.html of runs and sources: everything, to look at, to read and to walk through; and of
-the first run in which all rows share a baseline results/ladder.svg.
+makes results/report.html of these runs and of the sources: all there is to look at, to read and to walk through; and
+results/ladder.svg of the first run in which all rows share a baseline.
+
+    python -m benchmarks.report --docs
+
+fills the figures of `results/*.md` into README.md and docs/.
 """
 
 import argparse
@@ -16,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.runs import saved
-from benchmarks.show import layers, table
+from benchmarks.show import documents, layers, table
 from reference import shell
 
 
@@ -33,25 +39,59 @@ def pages(path: Path, columns: Sequence[str] = ()) -> dict[str, str]:
 
 
 def site(paths: Sequence[Path]) -> dict[Path, str]:
-    """The page of saved runs and its picture, by where they belong. Raises saved.RunError."""
+    """The page of saved runs, and its picture if there is one, by where they belong. Raises saved.RunError."""
     from benchmarks.show import page  # it needs packages that no table does
 
     runs = page.loaded(paths)
-    found = {saved.RESULTS / "report.html": page.html(runs)}
     drawn = page.picture(runs)
-    return found | ({saved.RESULTS / "ladder.svg": drawn} if drawn else {})
+    picture = {saved.RESULTS / "ladder.svg": drawn} if drawn else {}
+    return {saved.RESULTS / "report.html": page.html(runs)} | picture
+
+
+def beside(path: Path, columns: Sequence[str]) -> dict[Path, str]:
+    """The `pages` of a saved run, by where they belong. Raises saved.RunError, and ValueError if that is its place."""
+    texts = pages(path, columns)
+    if path.suffix in texts:
+        raise ValueError(f"{path}: its table would take its place; give the run the suffix .json")
+    return {path.with_suffix(suffix): text for suffix, text in texts.items()}
+
+
+def written(arguments: argparse.Namespace) -> dict[Path, str]:
+    """What was asked for, as texts by where they belong. Raises saved.RunError, and ValueError if it is unclear."""
+    columns = table.columns(arguments.columns)
+    if arguments.page:
+        if not arguments.runs or columns:
+            raise ValueError("--page needs the names of runs, and has no --columns")
+        return site(arguments.runs)
+    if len(arguments.runs) > 1:
+        raise ValueError(f"{len(arguments.runs)} runs; expected one, or --page")
+    return beside(arguments.runs[0] if arguments.runs else saved.newest(), columns)
 
 
 def replace(path: Path, text: str) -> None:
-    """Writes a file beside its place and puts it there: who reads meanwhile sees the old one or the new one, whole."""
-    beside = path.with_name(f"{path.name}.part")
+    """Writes a file: who reads meanwhile sees the old one or the new one, whole. Raises OSError, which names it."""
+    part = path.with_name(f"{path.name}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def fill_documents() -> None:
+    """Fills README.md and docs/, and says which of them have changed."""
+    try:
+        changed = list(documents.refill(documents.ROOT))
+    except documents.DocumentError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: cannot write {error.filename}: {error.strerror}")
+    print(
+        "\n".join(f"saved: {path.relative_to(documents.ROOT)}" for path in changed)
+        or "every figure is that of results/*.md"
+    )
 
 
 def main() -> None:
@@ -59,31 +99,22 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="a saved run (the newest in results/)")
     parser.add_argument("--columns", help=f"of the table, some of: {', '.join(table.CHOICES)}".replace("%", "%%"))
     parser.add_argument("--page", action="store_true", help="make results/report.html of all these runs")
+    parser.add_argument("--docs", action="store_true", help="fill README.md and docs/ with the figures in results/*.md")
     arguments = parser.parse_args()
+    if arguments.docs:
+        fill_documents()
+        return
     try:
-        columns = table.columns(arguments.columns)
-        if arguments.page:
-            if not arguments.runs or columns:
-                raise ValueError("--page needs the runs that it shows, and no --columns")
-            written, printed = site(arguments.runs), ""
-        else:
-            if len(arguments.runs) > 1:
-                raise ValueError(f"{len(arguments.runs)} runs; expected one, or --page before them")
-            path = arguments.runs[0] if arguments.runs else saved.newest()
-            texts = pages(path, columns)
-            if path.suffix in texts:
-                raise ValueError(f"{path}: its table would take its place; give the run the suffix .json")
-            written, printed = {path.with_suffix(suffix): text for suffix, text in texts.items()}, texts[".md"]
-        for place, text in written.items():
-            replace(place, text)
+        texts = written(arguments)
+        for path, text in texts.items():
+            replace(path, text)
     except (saved.RunError, ValueError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: cannot write {error.filename}: {error.strerror}")
-    if printed:
-        print(printed)
-    for place in written:
-        print(f"saved: {place}")
+    print("\n".join(text for path, text in texts.items() if path.suffix == ".md"))
+    for path in texts:
+        print(f"saved: {path}")
 
 
 if __name__ == "__main__":

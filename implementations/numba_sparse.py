@@ -32,9 +32,9 @@ def forward(x, weight, bias, logits):
 
 
 @COMPILED
-def update(x, grad, weight, bias):
+def update(x, grad, weight, bias, change):
     """Subtracts grad (rows, classes), transposed, times x from weight, and its sums from bias; rows in fours."""
-    change = np.zeros_like(weight)  # subtracted from the weights by fours, it would be rounded 16 times a step
+    change[:] = 0  # subtracted from the weights by fours, it would be rounded 16 times a step
     for i in range(0, len(x), 4):
         for c in range(len(weight)):
             g0, g1, g2, g3 = grad[i : i + 4, c]
@@ -45,8 +45,7 @@ def update(x, grad, weight, bias):
 
 
 @COMPILED
-def trained(x, columns, ends, y, scale, weight, bias, batch_size, lr, epochs):
-    pixels = np.zeros((batch_size + 3) * weight.shape[1], bias.dtype)
+def trained(x, columns, ends, y, scale, weight, bias, pixels, change, batch_size, lr, epochs):
     for _ in range(epochs):
         first, end = 0, 0
         for batch in range(len(ends)):
@@ -66,7 +65,7 @@ def trained(x, columns, ends, y, scale, weight, bias, batch_size, lr, epochs):
                 grad[i] = np.exp(grad[i] - grad[i].max())
                 grad[i] *= step / grad[i].sum()
                 grad[i, yb[i]] -= step
-            update(rows, grad, own, bias)
+            update(rows, grad, own, bias, change[: own.size].reshape(own.shape))
             for c in range(len(bias)):
                 for j in range(len(used)):
                     weight[c, used[j]] = own[c, j]
@@ -82,6 +81,8 @@ def prepare(x, y, batch_size):
 
 
 def train(x, columns, ends, y, scale, weight, bias, batch_size, lr, epochs):
-    (weight, bias), number = (weight.numpy().T.copy(), bias.numpy().copy()), bias.numpy().dtype.type
-    trained(x, columns, ends, y, number(scale), weight, bias, min(batch_size, len(y)), number(lr), epochs)
-    return torch.from_numpy(weight.T), torch.from_numpy(bias)
+    weight, bias = weight.T.clone(memory_format=torch.contiguous_format), bias.clone()
+    pixels, change = weight.new_zeros((min(batch_size, len(y)) + 3) * len(weight.T)), torch.empty_like(weight).view(-1)
+    arrays = [tensor.numpy() for tensor in (weight, bias, pixels, change)]
+    trained(x, columns, ends, y, arrays[0].dtype.type(scale), *arrays, batch_size, lr, epochs)
+    return weight.T, bias

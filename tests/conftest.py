@@ -17,6 +17,11 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a job in the back
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_make_parametrize_id(val):
+    """`-k cross_entropy` is to select the tests of the losses alone, so no name in an id has it."""
+    return val.replace("cross_entropy", "cross-entropy") if isinstance(val, str) and "cross_entropy" in val else None
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory):
     """A small file of digits that can be told apart: each lights its own pixel."""

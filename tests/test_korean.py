@@ -1,55 +1,70 @@
 """The Korean: whole, not out of date, and the same code and figures as the English."""
 
 import re
+import tomllib
 
 import pytest
 
 import implementations
 from benchmarks.runs.saved import RunError
-from benchmarks.show import korean
+from benchmarks.show import documents, korean
 from implementations import mistakes
 
 LESSONS = implementations.names() + mistakes.names()
+SECTIONS = ["page", *LESSONS]
+WORDS = korean.FILE.parent / "page" / "words.toml"
+ROOT = implementations.FOLDER.parent
+README, README_KO = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
 
 
-def english(lesson):
-    return korean.paragraphs(implementations.docstring(lesson))
+def english(section):
+    """The paragraphs to translate, of a lesson or of the page."""
+    if section == "page":
+        return list(tomllib.loads(WORDS.read_text(encoding="utf-8")).values())
+    return korean.paragraphs(implementations.docstring(section))
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_every_paragraph_has_its_korean_and_every_korean_its_paragraph(lesson):
-    missing, stale = korean.missing(lesson, english(lesson)), korean.stale(lesson, english(lesson))
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_paragraph_has_its_korean_and_every_korean_its_paragraph(section):
+    missing, stale = korean.missing(section, english(section)), korean.stale(section, english(section))
     assert not missing, "without Korean:\n" + "\n".join(missing)
     assert not stale, "without English:\n" + "\n".join(stale)
 
 
 def test_every_section_is_a_lesson_or_the_page():
-    assert set(korean.translations()) - {"page"} <= set(LESSONS)
+    assert set(korean.translations()) <= set(SECTIONS)
 
 
-def translated(lesson):
+def translated(section):
     """English and Korean of the paragraphs that have both."""
-    pairs = ((text, korean.korean(lesson, text)) for text in english(lesson))
+    pairs = ((text, korean.korean(section, text)) for text in english(section))
     return [(text, translation) for text, translation in pairs if translation]
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_code_links_and_figures_are_the_same_in_both(lesson):
+@pytest.mark.parametrize("section", SECTIONS)
+def test_code_links_figures_and_what_is_filled_in_are_the_same_in_both(section):
     """A number that is a word in English may be a figure in Korean."""
-    for text, translation in translated(lesson):
-        for pattern in (r"`[^`]*`", r"https?://\S+"):
+    for text, translation in translated(section):
+        for pattern in (r"`[^`]*`", r"https?://[^\s)]+", r"\{\w*\}", r"\*\*"):
             assert found(pattern, translation) == found(pattern, text), translation
-        figures = found(r"\d+(?:\.\d+)?", text)
-        words = {str(number) for number, word in enumerate(NUMBERS) if found(rf"(?i)\b{word}\b", text)}
-        assert figures <= found(r"\d+(?:\.\d+)?", translation) <= figures | words, translation
+        assert found(FIGURE, text) <= found(FIGURE, translation) <= found(FIGURE, text) | in_words(text), translation
 
 
-NUMBERS = ("zeros?", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+FIGURE = r"\d+(?:\.\d+)?"
+NUMBERS = [
+    *("zero(?:s|ed)?", "ones?", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve"),
+]
 
 
 def found(pattern, text):
     """What matches in a text, each once."""
     return set(re.findall(pattern, " ".join(text.split())))
+
+
+def in_words(text):
+    """The numbers up to twelve that are words in an English text, as figures."""
+    return {str(number) for number, word in enumerate(NUMBERS) if found(rf"(?i)\b{word}\b", text)}
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
@@ -126,3 +141,45 @@ def test_a_file_that_is_not_there(tmp_path):
     path = tmp_path / "lessons.ko.toml"
     with pytest.raises(RunError, match=f"^{re.escape(f'{path}: No such file or directory')}$"):
         korean.translations(path)
+
+
+# --- README.ko.md -------------------------------------------------------------------------------------------
+
+
+def test_the_korean_readme_is_short():
+    assert len(README_KO.splitlines()) <= 120
+
+
+def commands(text):
+    """The code blocks of a page, without comments and what stands behind a name."""
+    return [re.sub(r"(?m)( +#| {3}).*$", "", block) for block in re.findall(r"(?ms)^```\n.*?^```$", text)]
+
+
+def test_both_readmes_have_the_same_commands_links_and_sections():
+    assert len(commands(README)) > 3
+    assert commands(README_KO) == commands(README)
+    links, korean_links = (sorted(re.findall(r"\]\(([^)]+)\)", text)) for text in (README, README_KO))
+    assert [link.replace("README.ko.md", "README.md") for link in links] == korean_links
+    headings, korean_headings = (re.findall(r"^#+ ", text, re.MULTILINE) for text in (README, README_KO))
+    assert headings == korean_headings
+
+
+def rows(text):
+    """The cells of the page's table, row by row, without its header."""
+    return [line.split(" | ") for line in re.findall(r"^\| \[.*$", text, re.MULTILINE)]
+
+
+def test_both_readmes_have_the_same_table_and_the_korean_one_the_lessons_prices():
+    assert [row[:-1] for row in rows(README_KO)] == [row[:-1] for row in rows(README)]
+    assert len(rows(README)) == 8
+    for first, *_, why in rows(README_KO):
+        name = documents.name_in(first.removeprefix("| "))
+        if name != "torch_nn":
+            price = korean.korean(name, f"Price: {implementations.price(name)}")
+            assert why == " ".join(price.removeprefix("비용: ").split()) + " |"
+
+
+def test_both_readmes_have_the_same_figures_and_code_in_their_sentences():
+    text, translation = (re.sub(r"(?ms)^```\n.*?^```$|^\|.*?$", "", page) for page in (README, README_KO))
+    assert found(r"`[^`]+`", text) <= found(r"`[^`]+`", translation)
+    assert found(FIGURE, text) <= found(FIGURE, translation) <= found(FIGURE, text) | in_words(text)

@@ -1,5 +1,7 @@
 """Each hand-written loss against F.cross_entropy: its value and its gradient. What people look at beside it."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -56,15 +58,22 @@ def test_a_stable_loss_is_cross_entropy_for_large_logits_too(name, size, dtype):
 
 @pytest.mark.parametrize(("size", "wrong"), [(89.0, torch.inf), (-110.0, -torch.inf)])
 @pytest.mark.parametrize("name", NAIVE)
-def test_the_tutorials_loss_overflows_where_its_docstring_says(name, size, wrong):
+def test_the_tutorials_loss_overflows_where_its_docstring_says_and_cross_entropy_does_not(name, size, wrong):
     logits = torch.full((4, 10), size)
     assert written(name)(logits, torch.arange(4)) == wrong
     assert F.cross_entropy(logits, torch.arange(4)).isfinite()
 
 
 @pytest.mark.parametrize("name", NAIVE)
-def test_the_tutorials_loss_is_fine_up_to_there(name):
+def test_the_tutorials_loss_is_cross_entropy_up_to_there(name):
     assert_agrees(name, torch.full((4, 10), 88.0) - 5, torch.arange(4))
+
+
+def test_these_are_what_a_reader_selects_by_the_name_of_the_loss(request):
+    """`pytest tests -k cross_entropy`, as README has it. Of other files only those that were asked for can be seen."""
+    for item in request.session.items:
+        here = item.path == Path(__file__) and "loss_" in item.name
+        assert ("cross_entropy" in item.name) == here, item.nodeid
 
 
 def test_accuracy_is_the_share_of_right_rows():

@@ -779,27 +779,3 @@ def test_the_published_runs_have_their_tables():
 @pytest.mark.parametrize("name", ["cpu", "ladder", "growth"])
 def test_published_runs_are_of_at_least_five_processes(name):
     assert min(len(set(row.process)) for row in saved.load(ROOT / "results" / f"{name}.json").rows) >= 5
-
-
-def test_the_readme_shows_the_published_table():
-    markdown = (ROOT / "results" / "cpu.md").read_text()
-    rows = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert "\n".join(rows) in (ROOT / "README.md").read_text()
-
-
-def test_the_ladder_in_the_readme_is_that_of_the_published_run():
-    ladder = re.findall(r"^\| `(\w+)` \| `(\w+)` \| ([\d.]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    published = saved.load(ROOT / "results" / "ladder.json")
-    rows = {row.own.name: row for row in published.rows}
-    assert len(ladder) > 5
-    for name, parent, ratio in ladder:
-        assert (name, parent) == (name, implementations.parent(name) or "torch_nn")
-        assert rows[name].baseline.name == parent
-        assert f"{published.ratio(rows[name]).value:.2f}" == ratio
-
-
-def test_what_the_readme_says_of_growth_is_in_the_published_report():
-    section = (ROOT / "README.md").read_text().partition("## How time grows")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith(("|", "* "))]
-    assert len(lines) > 5
-    assert set(lines) <= set((ROOT / "results" / "growth.md").read_text().splitlines())

@@ -46,7 +46,7 @@ TABLES_AT_ONCE = 250
 TRUTHS = (0.0, math.log1p(0.04))  # identical code, and between two margins
 DATA_ROWS = 10_000  # of an epoch
 MOST_PAIRS = 10_000  # of a row
-SAME_CODE = ("numba_dense", "numpy_loop", "native_dense", "manual_transposed")
+SAME_CODE = ("numba_dense", "numba_sparse", "numpy_loop", "jax_scan", "native_dense", "manual_transposed")
 ON_ONE_CORE = ("numba_dense", "numba_sparse", "native_single")  # the other core is busy
 SLOWED = "numba_dense"
 NEIGHBOUR = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # ends with this process, too
@@ -87,11 +87,11 @@ class Part(NamedTuple):
 
 PARTS = (
     Part(0.0, False, 300, 1.5),
-    Part(0.05, False, 25, 20),
-    Part(0.02, False, 50, 20),
-    Part(0.01, False, 25, 20),
     Part(0.0, True, 300, 1.5),
-    Part(0.05, True, 12, 20),
+    Part(0.05, False, 20, 20),
+    Part(0.02, False, 20, 20),
+    Part(0.01, False, 20, 20),
+    Part(0.05, True, 10, 20),
 )
 
 
