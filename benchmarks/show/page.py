@@ -14,14 +14,14 @@ import jinja2
 from markupsafe import Markup
 
 import implementations
-from benchmarks.runs import museum, saved
+from benchmarks.runs import saved
 from benchmarks.runs.museum import Museum
 from benchmarks.runs.row import Setting
 from benchmarks.show import batches, charts, code, exhibits, ladder, lessons, prose, table
 from benchmarks.show.ladder import Ladder, Price, Runs
 
 FOLDER = Path(__file__).with_name("page")
-MUSEUM = museum.PATH
+MUSEUM = saved.RESULTS / "mistakes.json"
 PROOF = saved.RESULTS / "trust" / "trust.md"
 
 
@@ -58,8 +58,9 @@ def picture(runs: Runs) -> str | None:
 
 
 def content(runs: Runs) -> dict[str, Any]:
-    """What the templates show."""
+    """What the templates show. Raises saved.RunError where the museum cannot be read."""
     found = lessons.lessons()
+    museum = exhibits.load(MUSEUM)
     return {
         "runs": runs,
         "ladders": ladder.ladders(runs),
@@ -72,15 +73,13 @@ def content(runs: Runs) -> dict[str, Any]:
         "several_places": len({place(row.setting) for run in runs.values() for row in run.rows}) > 1,
         "facts": {file: table.facts(run) for file, run in runs.items() if run.rows},
         "proof": proof(),
-        "growths": batches.growths(runs, {}),
-        **of_museum(exhibits.load(MUSEUM)),
+        "growths": batches.growths(runs, museum.epoch_losses if museum else {}),
+        **(of_museum(museum) if museum else {"museum": None}),
     }
 
 
-def of_museum(found: Museum | None) -> dict[str, Any]:
-    """What the templates show of a museum; nothing of it where there is none."""
-    if found is None:
-        return {"museum": None}
+def of_museum(found: Museum) -> dict[str, Any]:
+    """What the templates show of a museum."""
     return {
         "museum": found,
         "counts": exhibits.counts(found),
