@@ -27,7 +27,7 @@ class Axes:
     def y(self, value: float) -> float:
         """How far from the top; what lies beyond an end stands there."""
         inside = min(max(value, self.low), self.high)
-        low, high, at = (map(math.log, (self.low, self.high, inside)) if self.is_log else (self.low, self.high, inside))
+        low, high, at = map(math.log, (self.low, self.high, inside)) if self.is_log else (self.low, self.high, inside)
         return round(HEIGHT * (high - at) / (high - low), 2)
 
     def points(self, values: Sequence[float | None], first: int = 0) -> str:

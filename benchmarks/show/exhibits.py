@@ -160,5 +160,3 @@ def distances(found: Museum) -> Distances:
 def templates(found: Museum) -> list[str]:
     """An image of each class."""
     return [charts.template(weights) for weights in found.templates]
-
-

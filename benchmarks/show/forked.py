@@ -83,9 +83,7 @@ def common(shown: Sequence[Line], is_first: bool, is_last: bool, fold: Markup) -
 def change(part: Part) -> Markup:
     """What stands on the left only, beside what stands on the right only."""
     left, right = marks(part)
-    return Markup("<div class=change>{}{}</div>").format(
-        pre("left", part.left, left), pre("right", part.right, right)
-    )
+    return Markup("<div class=change>{}{}</div>").format(pre("left", part.left, left), pre("right", part.right, right))
 
 
 def pre(side: str, shown: Sequence[Line], marked: set[tuple[int, int]] | None = None) -> Markup:

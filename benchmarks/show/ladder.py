@@ -1,4 +1,4 @@
-"""The ladder: the rows of a run, fastest first, as bars on a logarithmic scale; and the price of each idea. No torch."""
+"""The ladder: the rows of a run, fastest first, as bars on a logarithmic scale; and the price of each idea."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -39,11 +39,15 @@ def loaded(paths: Sequence[Path]) -> Runs:
 def html(runs: Runs) -> str:
     """The page of these runs. Raises saved.RunError."""
     style, script = stylesheet(), (FOLDER / "page.js").read_text(encoding="utf-8")
-    return environment().get_template("page.html.j2").render(
-        style=Markup(style),
-        script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'",
-        **content(runs),
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            style=Markup(style),
+            script=Markup(script),
+            policy=policy(style, script),
+            **content(runs),
+        )
     )
 
 
@@ -129,6 +133,12 @@ def stylesheet() -> str:
     return text
 
 
+def policy(style: str, script: str) -> str:
+    """The Content-Security-Policy: nothing but this style, this script and the images in the page itself."""
+    own = f"style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'"
+    return f"default-src 'none'; img-src data:; {own}"
+
+
 def fingerprint(text: str) -> str:
     """What a Content-Security-Policy names a style or a script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -170,7 +180,7 @@ def summary_price(found: Sequence[Price]) -> Markup:
 
 
 def way(found: Ladder, prices: dict[str, list[Price]]) -> list[tuple[str, Price | None]]:
-    """The names from the root of the tree to the fastest, each with its price on the ladder's machine, if it has one."""
+    """The names from the root of the tree to the fastest, each with its price on the ladder's machine, if any."""
     assert found.fastest
     return [
         (name, next((price for price in prices.get(name, []) if place(price.setting) == place(found.setting)), None))
