@@ -27,9 +27,7 @@ ROOT = Path(__file__).parent.parent
 RUNS = [ROOT / "results" / f"{name}.json" for name in ("cpu", "ladder", "growth")]
 OPEN_ALL = "document.querySelectorAll('details').forEach(details => details.open = true)"
 CLOSE_ALL = OPEN_ALL.replace("true", "false")
-IS_SEEN = (
-    "element => element.checkVisibility({contentVisibilityAuto: true}) && element.getBoundingClientRect().height > 0"
-)
+IS_SEEN = "element => element.checkVisibility() && element.getBoundingClientRect().height > 0"
 
 
 @pytest.fixture(scope="module")

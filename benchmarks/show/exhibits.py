@@ -111,10 +111,10 @@ def puzzle_of(mistake: Mistake) -> Iterator[Puzzle]:
     name = f"mistakes.{mistake.name}"
     if name not in mistakes.names() or mistake.sibling not in implementations.names():
         return
-    sides = [code.lines(prose_and_code(each)[1].rstrip(), "python") for each in (mistake.sibling, name)]
-    parts = forked.parts(*sides)
+    before, after = (code.lines(prose_and_code(each)[1].rstrip(), "python") for each in (mistake.sibling, name))
+    parts = forked.parts(before, after)
     changes = [i for i, part in enumerate(parts) if not part.is_common]
-    if len(changes) != 1 or not 0 < min(map(len, parts[changes[0]][1:])) <= MOST_CHANGED:
+    if len(changes) != 1 or not 0 < min(map(len, sides(parts[changes[0]]))) <= MOST_CHANGED:
         return
     right, wrong = (code_of(side) for side in around(parts, changes[0]))
     wrong_first = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 2 == 0
@@ -128,10 +128,15 @@ def puzzle_of(mistake: Mistake) -> Iterator[Puzzle]:
 
 def around(parts: Sequence[Part], i: int) -> Iterator[list[code.Line]]:
     """The lines of the i-th part with those around them: first of the left, then of the right file."""
-    for side in (1, 2):
-        above = [line for part in parts[:i] for line in part[side]][-AROUND:]
-        below = [line for part in parts[i + 1 :] for line in part[side]][:AROUND]
-        yield [*above, *parts[i][side], *below]
+    for side in (0, 1):
+        above = [line for part in parts[:i] for line in sides(part)[side]][-AROUND:]
+        below = [line for part in parts[i + 1 :] for line in sides(part)[side]][:AROUND]
+        yield [*above, *sides(parts[i])[side], *below]
+
+
+def sides(part: Part) -> tuple[Sequence[code.Line], Sequence[code.Line]]:
+    """Left and right."""
+    return part.left, part.right
 
 
 def code_of(shown: Sequence[code.Line]) -> Markup:

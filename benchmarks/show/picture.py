@@ -3,6 +3,7 @@
 import io
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 
@@ -18,7 +19,7 @@ from benchmarks.show import growth
 from benchmarks.show.growth import Panel
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#000000")  # Okabe & Ito
-STYLE = {"svg.hashsalt": "one trainer", "font.size": 10, "svg.fonttype": "path"}
+STYLE: Any = {"svg.hashsalt": "one trainer", "font.size": 10, "svg.fonttype": "path"}
 MARKERS = "osD^vP*X"
 LABEL_HEIGHT = 0.05  # of the height of the axes: labels are at least as far apart
 
