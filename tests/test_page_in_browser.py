@@ -68,15 +68,14 @@ def expected(url, address):
     return url == address.partition("#")[0] or url.startswith("data:")
 
 
-def test_it_opens_at_every_width_and_nothing_is_wider_than_the_window(chromium, file):
-    with opened(chromium, file) as tab:
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_opens_and_nothing_is_wider_than_the_window(width, chromium, file):
+    with opened(chromium, file, viewport={"width": width, "height": 900}) as tab:
         for language in ("english", "korean"):
             tab.check(f"#{language}-", force=True)
-            for are_open in (CLOSE_ALL, OPEN_ALL):
-                tab.evaluate(are_open)
-                for width in WIDTHS:
-                    tab.set_viewport_size({"width": width, "height": 900})
-                    assert tab.evaluate("document.documentElement.scrollWidth") <= width, (language, are_open, width)
+            for opens_or_closes in (CLOSE_ALL, OPEN_ALL):
+                tab.evaluate(opens_or_closes)
+                assert tab.evaluate("document.documentElement.scrollWidth") <= width, (language, opens_or_closes)
 
 
 # Of lines of code that look alike one is enough, or axe takes a minute.
