@@ -3,10 +3,11 @@ PYTHON ?= python3
 EXPECTED_WARNINGS = -W 'ignore:`torch.jit:DeprecationWarning' -W 'ignore:os.fork:RuntimeWarning' \
 	-W 'ignore:This process:DeprecationWarning' -W 'ignore:AnnAssign:DeprecationWarning'
 
-# Two commands: `make bench` times every implementation, `make test` tests the suite itself.
+# Three commands: `make bench` times every implementation, `make test` tests the suite itself, and `make report` makes the
+# page of the published runs.
 # With a GPU also `make gpu-check` and `make gpu-results`, from a plain checkout: with PYTHON's own packages, nothing is
 # installed or needed from a network.
-.PHONY: bench test gpu-check gpu-results gpu-needs
+.PHONY: bench test report gpu-check gpu-results gpu-needs
 
 bench: .venv/installed
 	.venv/bin/pytest benchmarks --benchmark-only
@@ -16,6 +17,12 @@ test: .venv/installed
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/pytest tests -W error $(EXPECTED_WARNINGS) --durations=10 -n auto --dist loadfile --benchmark-disable
+
+# Runs of which the page is made: those that are published, as far as they are there.
+RUNS ?= $(wildcard results/cpu.json results/ladder.json results/growth.json results/cuda.json)
+
+report: .venv/installed
+	.venv/bin/python -m benchmarks.report --page $(RUNS)
 
 GPU_COLUMNS = 'ms/epoch,x floor,x baseline,99 % interval,verdict,kernels/epoch,first call,error,lines'
 GPU_NEEDS = torch numpy scipy pytest pytest_benchmark tabulate sklearn tqdm threadpoolctl cpuinfo

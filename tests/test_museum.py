@@ -39,6 +39,7 @@ def test_the_published_file_has_all_there_is(published):
     assert sorted([*published.distances, *published.without]) == implementations.names()
     assert (len(published.templates), len(published.validation)) == (10, proof.IMAGES)
     assert published.batches == proof.BATCHES
+    assert [int(size) for size in published.epoch_losses] == list(proof.BATCH_SIZES)
     for mistake in published.mistakes:
         assert mistake.sibling == implementations.parent(f"mistakes.{mistake.name}")
         assert mistake.problems
@@ -215,7 +216,7 @@ def a_museum(**changed):
         **{"python": "3.12.1", "torch": "2.13.0", "device_name": "A processor", "batches": [0, 8]},
         **{"problems": ["one step", "one row"], "limit": 10.0, "before": {"loss": 2.5, "accuracy": 0.1}},
         **{"mistakes": [a_mistake()], "distances": {"manual_inplace": [0.0, 1]}, "without": {"graph_step": "no GPU"}},
-        "templates": [[[0.5] * 28] * 28] * 10,
+        **{"epoch_losses": {"64": 0.75}, "templates": [[[0.5] * 28] * 28] * 10},
         "validation": [{"pixels": "0a" * 784, "label": 9, "predicted": 0}],
     }
     return good | changed
@@ -269,6 +270,8 @@ RAISED = {"loss": None, "accuracy": None, "losses": [2.5, None], "raised": "Runt
         (a_museum(distances={"a": [1, 1]}), " distances a 1 is 1; expected 0, as before training"),
         (a_museum(distances={"a": [0, None]}), " distances 'a' 2 is None; expected a number"),
         (a_museum(without=["a"]), " without is ['a']; expected names with a value each"),
+        (a_museum(epoch_losses={"0": 1}), " a batch size is '0'; expected a whole number of at least 1"),
+        (a_museum(epoch_losses={"64": "nan"}), " epoch_losses 64 is nan; expected a finite number"),
         (a_museum(templates=[[[0] * 27] * 28]), " templates 1 is '28 lines'; expected 28 lines of 28 numbers"),
         (
             a_museum(validation=[{"pixels": "0A" * 784, "label": 1, "predicted": 1}]),

@@ -31,6 +31,7 @@ from reference.problem import Parameters, Problem, initial_parameters
 
 ROWS, EPOCHS = 10_000, 2  # what the two tests look at
 BATCHES = (0, 1, 3, 8, 20, 50, 100, 157)  # after which losses and distances are taken
+BATCH_SIZES = (16, 64, 256, 1024, 50_000)  # those of the published run on how time grows
 IMAGES = 12
 DEVICE = "cpu"
 PAGE = saved.RESULTS / "mistakes.md"
@@ -60,6 +61,7 @@ def found_out(data: Dataset) -> Museum:
         mistakes=tuple(mistake(name, cases, data) for name in mistakes.names()),
         distances=distances,
         without=without,
+        epoch_losses={str(size): epoch_loss(problem._replace(batch_size=size), data) for size in BATCH_SIZES},
         templates=templates(weight),
         validation=images(data, weight, bias),
     )
@@ -180,6 +182,11 @@ def distance(name: str, case: Case) -> float:
     """The error of an implementation, in float32 noise. Raises what training raises."""
     with equivalence.unchanged_process_state():
         return rounded(equivalence.error(case, equivalence.run(implementations.load(name), case.problem.to())), 4)
+
+
+def epoch_loss(problem: Problem, data: Dataset) -> float:
+    """The loss of the reference after a problem's epochs."""
+    return rounded(naive.scores(data.x_valid, data.y_valid, *torch_nn.train(*problem)).loss, 6)
 
 
 def templates(weight: Tensor) -> tuple[tuple[tuple[float, ...], ...], ...]:

@@ -76,6 +76,7 @@ class Museum:
     by name.  limit: the error that the checker allows, in float32 noise.  before: the scores of the start.
     distances: of each implementation that can run here the error after each of `batches`, in float32 noise; 0 at first.
     without: the other implementations, each with the reason.
+    epoch_losses: of the reference after an epoch of all rows, by batch size: what a large batch costs beside its time.
     templates: the weights of the reference, trained for an epoch on all rows: a picture of 28 x 28 for each class.
     validation: the first validation rows with what these weights and their bias take them for.
     """
@@ -94,6 +95,7 @@ class Museum:
     mistakes: tuple[Mistake, ...]
     distances: Mapping[str, tuple[float, ...]]
     without: Mapping[str, str]
+    epoch_losses: Mapping[str, float]
     templates: tuple[tuple[tuple[float, ...], ...], ...]
     validation: tuple[Image, ...]
 
@@ -190,6 +192,9 @@ def check_lists(museum: Museum) -> None:
     for name, errors in museum.distances.items():
         expect(len(errors) == len(batches), f"distances {name}", errors, f"a number for each of {len(batches)} batches")
         expect(errors[0] == 0, f"distances {name} 1", errors[0], "0, as before training")
+    for size, loss in museum.epoch_losses.items():
+        expect(bool(re.fullmatch(r"[1-9]\d*", size)), "a batch size", size, "a whole number of at least 1")
+        expect(math.isfinite(loss), f"epoch_losses {size}", loss, "a finite number")
 
 
 def check_mistake(mistake: Mistake, museum: Museum) -> None:

@@ -32,10 +32,10 @@ def parts(left: Sequence[Line], right: Sequence[Line]) -> list[Part]:
 
     A blank line between two changes is not what readers look for as common: it belongs to the change.
     """
-    texts = [[code.text(line) for line in side] for side in (left, right)]
+    before, after = ([code.text(line) for line in side] for side in (left, right))
     found = [
         (tag == "equal", left[a:b], right[c:d])
-        for tag, a, b, c, d in SequenceMatcher(None, *texts, autojunk=False).get_opcodes()
+        for tag, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     ]
     last = len(found) - 1
     stays = [
@@ -53,9 +53,9 @@ def joined(found: Sequence[tuple[bool, Sequence[Line], Sequence[Line]]]) -> tupl
 
 def in_common(found: Sequence[Part]) -> float:
     """How much of two files is the same: twice the common lines that are not blank, over all such lines."""
-    filled = [(part.is_common, *(sum(bool(line) for line in side) for side in part[1:])) for part in found]
-    both = sum(left + right for _, left, right in filled)
-    return sum(left + right for is_common, left, right in filled if is_common) / both if both else 1
+    filled = [(part.is_common, sum(bool(line) for line in (*part.left, *part.right))) for part in found]
+    both = sum(count for _, count in filled)
+    return sum(count for is_common, count in filled if is_common) / both if both else 1
 
 
 def html(found: Sequence[Part], fold: Markup) -> Markup:
@@ -83,9 +83,7 @@ def common(shown: Sequence[Line], is_first: bool, is_last: bool, fold: Markup) -
 def change(part: Part) -> Markup:
     """What stands on the left only, beside what stands on the right only."""
     left, right = marks(part)
-    return Markup("<div class=change>{}{}</div>").format(
-        pre("left", part.left, left), pre("right", part.right, right)
-    )
+    return Markup("<div class=change>{}{}</div>").format(pre("left", part.left, left), pre("right", part.right, right))
 
 
 def pre(side: str, shown: Sequence[Line], marked: set[tuple[int, int]] | None = None) -> Markup:
@@ -101,8 +99,9 @@ def pre(side: str, shown: Sequence[Line], marked: set[tuple[int, int]] | None = 
 
 def marks(part: Part) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
     """The tokens on the left and on the right that the other side lacks, by line and place; none if nearly all are."""
-    sides = [list(tokens(side)) for side in part[1:]]
-    matcher = SequenceMatcher(None, *([text for _, text in side] for side in sides), autojunk=False)
+    sides = [list(tokens(side)) for side in (part.left, part.right)]
+    left, right = ([text for _, text in side] for side in sides)
+    matcher = SequenceMatcher(None, left, right, autojunk=False)
     if matcher.ratio() < LEAST_ALIKE:
         return set(), set()
     lacking: tuple[set[tuple[int, int]], set[tuple[int, int]]] = set(), set()

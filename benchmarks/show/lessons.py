@@ -133,8 +133,8 @@ def blocks(docstring: str) -> list[str]:
 
 def difference(parent: str, name: str) -> Difference:
     """What the code below the docstring changes."""
-    left, right = (files(each)[0] for each in (parent, name))
-    return compared(left.name, right.name, *(prose_and_code(each)[1] for each in (parent, name)), "python")
+    (_, before), (_, after) = map(prose_and_code, (parent, name))
+    return compared(files(parent)[0].name, files(name)[0].name, before, after, "python")
 
 
 def c_difference(parent: str, name: str) -> Difference | None:
@@ -145,7 +145,7 @@ def c_difference(parent: str, name: str) -> Difference | None:
 
 def compared(left: str, right: str, before: str, after: str, language: str) -> Difference:
     """Two texts, by the names of their files."""
-    sides = [code.lines(text.rstrip(), language) for text in (before, after)]
+    sides = code.lines(before.rstrip(), language), code.lines(after.rstrip(), language)
     found = forked.parts(*sides)
     in_common = forked.in_common(found)
     if in_common < forked.LEAST_IN_COMMON:

@@ -15,31 +15,56 @@ from markupsafe import Markup
 
 import implementations
 from benchmarks.runs import saved
+from benchmarks.runs.museum import Museum
 from benchmarks.runs.row import Setting
-from benchmarks.show import code, ladder, lessons, prose, table
+from benchmarks.show import batches, charts, code, exhibits, ladder, lessons, prose, table
 from benchmarks.show.ladder import Ladder, Price, Runs
 
 FOLDER = Path(__file__).with_name("page")
+MUSEUM = saved.RESULTS / "mistakes.json"
 PROOF = saved.RESULTS / "trust" / "trust.md"
-FAMILIES = ("autograd", "nn", "manual", "numpy", "numba", "jax", "compile", "native")  # each with a colour of its own
 
 
-def html(paths: Sequence[Path]) -> str:
-    """The page of these saved runs. Raises saved.RunError."""
-    runs = {path.name: saved.load(path) for path in paths}
+def loaded(paths: Sequence[Path]) -> Runs:
+    """The saved runs by the names of their files. Raises saved.RunError, also where two hold the same row."""
+    runs: dict[str, saved.Run] = {}
+    for path in paths:
+        if path.name in runs:
+            raise saved.RunError(f"{path}: a second run of the name {path.name}; give one of them, or rename it")
+        runs[path.name] = saved.load(path)
     ladder.check(runs)
+    return runs
+
+
+def html(runs: Runs) -> str:
+    """The page of these runs. Raises saved.RunError."""
     style, script = stylesheet(), (FOLDER / "page.js").read_text(encoding="utf-8")
-    return environment().get_template("page.html.j2").render(
-        style=Markup(style),
-        script=Markup(script),
-        policy=f"default-src 'none'; img-src data:; style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'",
-        **content(runs),
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            style=Markup(style),
+            script=Markup(script),
+            policy=policy(style, script),
+            **content(runs),
+        )
     )
 
 
+def picture(runs: Runs) -> str | None:
+    """The first ladder of these runs as an SVG for the README; None where there is none."""
+    found = next((found for found in ladder.ladders(runs) if found.fastest), None)
+    if not found:
+        return None
+    from benchmarks.show import ladder_picture  # and with it matplotlib
+
+    return ladder_picture.svg(found)
+
+
 def content(runs: Runs) -> dict[str, Any]:
-    """What the templates show."""
+    """What the templates show. Raises saved.RunError where the museum cannot be read."""
     found = lessons.lessons()
+    museum = exhibits.load(MUSEUM)
     return {
         "runs": runs,
         "ladders": ladder.ladders(runs),
@@ -52,6 +77,21 @@ def content(runs: Runs) -> dict[str, Any]:
         "several_places": len({place(row.setting) for run in runs.values() for row in run.rows}) > 1,
         "facts": {file: table.facts(run) for file, run in runs.items() if run.rows},
         "proof": proof(),
+        "growths": batches.growths(runs, museum.epoch_losses if museum else {}),
+        **(of_museum(museum) if museum else {"museum": None}),
+    }
+
+
+def of_museum(found: Museum) -> dict[str, Any]:
+    """What the templates show of a museum."""
+    return {
+        "museum": found,
+        "counts": exhibits.counts(found),
+        "exhibits": exhibits.exhibits(found),
+        "puzzles": exhibits.puzzles(found),
+        "distances": exhibits.distances(found),
+        "templates": exhibits.templates(found),
+        "loss_axes": exhibits.loss_axes(found),
     }
 
 
@@ -70,8 +110,9 @@ def environment() -> jinja2.Environment:
         "block": prose.block,
         "price_sentence": prose.price,
         "link": link,
-        "family": lambda name: FAMILIES.index(name) if name in FAMILIES else len(FAMILIES),
+        "family": family,
         "dataset": dataset,
+        "digit": charts.digit,
         "summary_price": summary_price,
         "way": way,
         "place": place,
@@ -82,17 +123,31 @@ def environment() -> jinja2.Environment:
 
 
 def stylesheet() -> str:
-    """The style, with the colours of code."""
+    """The style, with the colours of families and of code."""
     text = (FOLDER / "page.css").read_text(encoding="utf-8")
+    families = enumerate([*ladder.FAMILIES.values(), ladder.OTHER_FAMILY])
+    text = text.replace("/* families */", "\n".join(f".f{i} {{ --family: {colour}; }}" for i, colour in families))
     for scheme in code.STYLES:
         colours = "".join(f"--{kind}:#{colour};" for kind, colour in code.colours(scheme).items())
         text = text.replace(f"/* code: {scheme} */", colours)
     return text
 
 
+def policy(style: str, script: str) -> str:
+    """The Content-Security-Policy: nothing but this style, this script and the images in the page itself."""
+    own = f"style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'"
+    return f"default-src 'none'; img-src data:; {own}"
+
+
 def fingerprint(text: str) -> str:
     """What a Content-Security-Policy names a style or a script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def family(name: str) -> str:
+    """The class of all files whose names begin so: it has their colour."""
+    known = list(ladder.FAMILIES)
+    return f"f{known.index(name) if name in known else len(known)}"
 
 
 @functools.cache
@@ -125,7 +180,7 @@ def summary_price(found: Sequence[Price]) -> Markup:
 
 
 def way(found: Ladder, prices: dict[str, list[Price]]) -> list[tuple[str, Price | None]]:
-    """The names from the root of the tree to the fastest, each with its price on the ladder's machine, if it has one."""
+    """The names from the root of the tree to the fastest, each with its price on the ladder's machine, if any."""
     assert found.fastest
     return [
         (name, next((price for price in prices.get(name, []) if place(price.setting) == place(found.setting)), None))

@@ -29,7 +29,7 @@ def words() -> dict[str, str]:
 
 
 def said(name: str, /, **values: object) -> Markup:
-    """The page's own words of that name in both languages, with the values, if any, in their places. Raises RunError."""
+    """The page's own words of that name in both languages, values in their places if there are any. Raises RunError."""
     return inline("page", words()[name], values or None)
 
 

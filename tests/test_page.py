@@ -1,0 +1,261 @@
+"""The page without a browser: what is in it, what it is made of, and what it does with what is broken."""
+
+import json
+import re
+import subprocess
+import sys
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import implementations
+from benchmarks import report
+from benchmarks.runs import saved
+from benchmarks.show import code, forked, ladder, layers, page, prose
+from benchmarks.show.korean import korean
+from tests.made_up import aa_check, content, row, run
+
+ROOT = Path(__file__).parent.parent
+RUNS = [ROOT / "results" / f"{name}.json" for name in ("cpu", "ladder", "growth")]
+
+
+@pytest.fixture(scope="module")
+def published():
+    """The runs that are published, and the page of them."""
+    runs = page.loaded(RUNS)
+    return runs, page.html(runs)
+
+
+class Text(HTMLParser):
+    """The text of HTML, of all of it and by the class of a pre."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.parts, self.side, self.sources = [], None, []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.sources += [value for name, value in attributes if name in ("src", "srcset", "data", "poster")]
+        if tag == "pre":
+            self.side = dict(attributes).get("class")
+
+    def handle_endtag(self, tag):
+        if tag == "pre":
+            self.side = None
+
+    def handle_data(self, data):
+        self.parts.append((self.side, data))
+
+    def of(self, *sides):
+        return "".join(data for side, data in self.parts if side in sides)
+
+
+# --- the forked diff ----------------------------------------------------------------------------------------
+
+PIECES = ["", "x = 1", "    y = x @ w", "<b>&amp;", '"""', "#'", "\tif a:", "é \x0c"]
+LINES = st.lists(st.sampled_from(PIECES), max_size=30)
+
+
+@given(LINES, LINES)
+def test_left_and_common_are_the_parent_right_and_common_the_child(left, right):
+    texts = ["\n".join(side) for side in (left, right)]
+    parts = forked.parts(*(code.lines(text, "python") for text in texts))
+    for side, lines in enumerate((left, right), 1):
+        assert [code.text(line) for part in parts for line in part[side]] == (lines or [""])
+    shown = Text(forked.html(parts, page.Markup("{count}"))).of
+    assert shown("common", "left") == "".join(line + "\n" for line in left or [""])
+    assert shown("common", "right") == "".join(line + "\n" for line in right or [""])
+
+
+def test_a_changed_token_is_marked_and_its_neighbours_are_not():
+    parts = forked.parts(*(code.lines(text, "python") for text in ("y = x @ w", "y = w @ x")))
+    html = forked.html(parts, page.Markup(""))
+    assert re.findall("<mark>(.*?)</mark>", html)
+    assert "<mark>y" not in html
+
+
+def test_files_with_little_in_common_stand_whole():
+    found = {lesson.name: lesson for lesson in page.lessons.lessons()}
+    assert found["native_single"].difference.is_apart
+    assert not found["manual_transposed"].difference.is_apart
+    assert found["native_sparse"].c_difference
+
+
+# --- the published runs -------------------------------------------------------------------------------------
+
+
+def test_it_is_small_and_the_same_every_time(published):
+    runs, html = published
+    assert len(html.encode()) <= 1_500_000
+    assert page.html(runs) == html
+
+
+def test_it_asks_for_nothing_but_what_is_in_it(published):
+    _, html = published
+    sources = Text(html).sources
+    assert sources
+    assert all(source.startswith("data:image/") for source in sources)
+    style = html.partition("<style>")[2].partition("</style>")[0]
+    assert not re.search(r"@import|url\(", style)
+    assert "default-src 'none'; img-src data:; style-src 'sha256-" in unescape(html)
+    assert len((page.FOLDER / "page.js").read_text().splitlines()) <= 80
+
+
+def test_it_is_made_without_torch(tmp_path):
+    script = f"""import sys
+from pathlib import Path
+from benchmarks.show import page
+page.html(page.loaded([Path({str(RUNS[0])!r})]))
+sys.exit("torch" in sys.modules)"""
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
+
+
+def test_each_price_is_that_of_the_published_list(published):
+    runs, _ = published
+    text = (ROOT / "results" / "ladder.md").read_text().partition("\n### ")[2]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line]
+    table = {line[0]: dict(zip(layers.COLUMNS, line, strict=True)) for line in lines[2:]}
+    found = ladder.prices(runs)
+    assert {name: dict(prices[0].layer) for name, prices in found.items()} == table
+
+
+def test_each_docstring_is_in_it_and_each_word_is_used(published):
+    _, html = published
+    text = " ".join(Text(html).of(None, "common").split())
+    for name in implementations.names():
+        assert implementations.price(name).replace("`", "") in text, name
+    templates = "".join(path.read_text() for path in page.FOLDER.glob("*.j2"))
+    sources = templates + "".join(path.read_text() for path in page.FOLDER.parent.glob("*.py"))
+    by_parts = ("word_", "fact_", "nav_")  # of which the second half is a value
+    assert [name for name in prose.words() if f'"{name}"' not in sources and not name.startswith(by_parts)] == []
+
+
+def test_each_word_has_the_same_places_in_korean():
+    for name, english in prose.words().items():
+        translation = korean("page", english)
+        places = [set(re.findall(r"\{(\w+)\}", text)) for text in (english, translation or english)]
+        assert places[0] == places[1], name
+
+
+# --- what is broken -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """An empty folder of results."""
+    monkeypatch.setattr(saved, "RESULTS", tmp_path)
+    monkeypatch.setattr(page, "MUSEUM", tmp_path / "mistakes.json")
+    monkeypatch.setattr(page, "PROOF", tmp_path / "trust.md")
+    return tmp_path
+
+
+def save(folder, name, *rows, **other):
+    path = folder / name
+    path.write_text(json.dumps(content(run(*rows, **other))))
+    return path
+
+
+def command(monkeypatch, *paths):
+    monkeypatch.setattr(sys, "argv", ["benchmarks.report", "--page", *map(str, paths)])
+    report.main()
+
+
+def test_a_bad_run_is_one_clear_line_and_the_old_page_stays(results, monkeypatch, capsys):
+    good = save(results, "good.json", row())
+    command(monkeypatch, good)
+    old = (results / "report.html").read_bytes()
+    (results / "cut.json").write_text(good.read_text()[:-200])
+    edited = json.loads(good.read_text())
+    edited["verdicts"] = dict.fromkeys(edited["verdicts"], "slower")
+    (results / "edited.json").write_text(json.dumps(edited))
+    (results / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    again = save(results, "again.json", row())
+    for paths, complaint in [
+        ([results / "none.json"], "none.json: No such file"),
+        ([results / "cut.json"], "cut.json: not JSON, or cut off"),
+        ([results / "edited.json"], "was the file edited?"),
+        ([results / "bytes.json"], "bytes.json: not JSON, not even text"),
+        ([good, again], "good.json and again.json both hold manual_inplace-cpu against torch_nn"),
+        ([good, good], "a second run of the name good.json"),
+        ([], "--page needs the names of runs"),
+    ]:
+        with pytest.raises(SystemExit) as stopped:
+            command(monkeypatch, *paths)
+        message = stopped.value.code
+        assert message.startswith("error: ")
+        assert complaint in message
+        assert "\n" not in message
+        assert (results / "report.html").read_bytes() == old
+    (results / "mistakes.json").write_text("{}")
+    with pytest.raises(SystemExit, match=r"mistakes\.json: no museum"):
+        command(monkeypatch, good)
+
+
+def test_a_place_that_cannot_be_written_is_named(results, monkeypatch):
+    (results / "report.html").mkdir()
+    with pytest.raises(SystemExit, match=r"^error: cannot write .*report\.html: "):
+        command(monkeypatch, save(results, "good.json", row()))
+    assert not list(results.glob("*.part"))
+
+
+EVIL = "<script>alert(1)</script> ](javascript:alert(1)) ![x](http://a.b/c.png)"
+SLOW_CHECK = aa_check(own=0.4)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        run(row()),
+        run(row(baseline="autograd_inplace")),
+        run(untimed=[("manual_inplace-cpu", "wrong: one step")]),
+        run(row(), row("graph_step", device="cuda"), untimed=[("numpy_loop-cpu", "needs x")]),
+        run(row("gone_for_ever", parent="also_gone")),
+        run(row(), aa_checks=[SLOW_CHECK]),
+        run(row(own=0.4)),
+        run(row(dataset=EVIL, device_name=EVIL, idea=EVIL), untimed=[("numpy_loop-cpu", EVIL)]),
+        run(row("a"), row("a", batch_size=16)),
+    ],
+    ids=["one row", "a parent", "no times", "two devices", "no file", "no words", "slower", "evil", "batch sizes"],
+)
+def test_other_runs_make_a_page_too(made, results):
+    html = page.html({"run.json": made})
+    assert html.endswith("</html>")
+    assert "<script>alert" not in html
+    assert 'href="javascript' not in html
+    page.picture({"run.json": made})
+
+
+def test_runs_of_two_machines_are_two_ladders(results):
+    runs = {"a.json": run(row()), "b.json": run(row(device_name="Another"))}
+    ladder.check(runs)
+    assert [found.setting.device_name for found in ladder.ladders(runs)] == ["A processor, 2 cores, AVX512", "Another"]
+    assert page.html(runs).count('<table class="ladder">') == 2
+
+
+def test_files_that_are_broken_make_a_page_too(results, tmp_path, monkeypatch):
+    files = {
+        "silent": b"def train():\n    pass\n",
+        "wrong": b'"""Idea.\n\nCompare with `silent`: all."""\ndef train(:\n',
+        "latin": '# -*- coding: latin-1 -*-\n"""Idée."""\n'.encode("latin-1"),
+        "not_text": b'"""Idea \xff."""\n',
+        "orphan": b'"""Idea.\n\nCompare with `nobody`: all.\n"""\n',
+        "evil": f'"""{EVIL}\n\n{EVIL}\n\nCompare with `silent`: all.\n"""\nx = "{EVIL}"\n'.encode(),
+        "long": b'"""Idea."""\nx = "' + b"x" * 10_000 + b'"\n',
+    }
+    folder = tmp_path / "implementations"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / f"{name}.py").write_bytes(text)
+    monkeypatch.setattr(implementations, "FOLDER", folder)
+    page.link.cache_clear()
+    html = page.html({"run.json": run(row("silent"), row("wrong", parent="silent"))})
+    page.link.cache_clear()
+    for name in files:
+        assert f'id="{name}"' in html
+    assert "Idée" in html
+    assert "<script>alert" not in html
+    assert not re.search(r"href=.?javascript|<img[^>]* src=.?http", html)

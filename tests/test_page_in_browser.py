@@ -1,0 +1,226 @@
+"""The page as a browser shows it: every width, scheme and language; by keyboard, without scripts, and printed."""
+
+import contextlib
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import implementations
+from benchmarks.runs import saved
+from benchmarks.show import page
+from implementations import mistakes
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it with your system's packages"),
+    pytest.mark.skipif(find_spec("playwright") is None, reason="no Playwright: pip install playwright"),
+]
+SWITCHES = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+WIDTHS = (360, 768, 1400, 1600)
+ROOT = Path(__file__).parent.parent
+RUNS = [ROOT / "results" / f"{name}.json" for name in ("cpu", "ladder", "growth")]
+OPEN_ALL = "document.querySelectorAll('details').forEach(details => details.open = true)"
+CLOSE_ALL = OPEN_ALL.replace("true", "false")
+IS_SEEN = "element => element.checkVisibility() && element.getBoundingClientRect().height > 0"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """The address of the page of the published runs."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(page.html(page.loaded(RUNS)), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(SWITCHES))
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def opened(chromium, address, **options):
+    """The page, opened; nothing may be asked for but the file and images in it, and nothing may complain."""
+    context = chromium.new_context(**options)
+    context.set_default_timeout(10_000)
+    tab = context.new_page()
+    troubles = []
+    tab.on("console", lambda message: troubles.append(message.text))
+    tab.on("pageerror", lambda error: troubles.append(str(error)))
+    tab.on("request", lambda request: troubles.append(request.url) if not expected(request.url, address) else None)
+    tab.goto(address)
+    yield tab
+    assert troubles == []
+    context.close()
+
+
+def expected(url, address):
+    return url == address.partition("#")[0] or url.startswith("data:")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_opens_and_nothing_is_wider_than_the_window(width, chromium, file):
+    with opened(chromium, file, viewport={"width": width, "height": 900}) as tab:
+        for language in ("english", "korean"):
+            tab.check(f"#{language}-", force=True)
+            for opens_or_closes in (CLOSE_ALL, OPEN_ALL):
+                tab.evaluate(opens_or_closes)
+                assert tab.evaluate("document.documentElement.scrollWidth") <= width, (language, opens_or_closes)
+
+
+# Of lines of code that look alike one is enough, or axe takes a minute.
+ONE_OF_EACH_LINE = """
+    const seen = new Set();
+    for (const line of document.querySelectorAll("pre .l")) {
+      const looks = [...line.querySelectorAll("i, mark")].map(token => [line.closest("pre").className,
+        line.closest(".puzzle")?.className, token.tagName, token.className, token.parentElement.tagName].join());
+      if (looks.every(look => seen.has(look))) line.remove();
+      looks.forEach(look => seen.add(look));
+    }
+"""
+
+
+@pytest.mark.skipif(find_spec("axe_playwright_python") is None, reason="no axe: pip install axe-playwright-python")
+def test_axe_finds_no_violation_with_all_open_in_both_schemes_and_languages(chromium, file):
+    import axe_playwright_python
+
+    axe = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    with opened(chromium, file) as tab:
+        tab.evaluate(OPEN_ALL)
+        tab.evaluate(f"() => {{ {ONE_OF_EACH_LINE} }}")
+        tab.evaluate(axe)
+        for language in ("english", "korean"):
+            tab.check(f"#{language}-", force=True)
+            for scheme in ("light", "dark"):
+                tab.emulate_media(color_scheme=scheme)
+                assert violations(tab) == [], (language, scheme)
+
+
+def violations(tab):
+    """What axe finds of levels A and AA: rules, each with the first element that breaks it."""
+    levels = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = tab.evaluate(
+        "levels => axe.run(document, {runOnly: levels, resultTypes: ['violations'], preload: false})", levels
+    )
+    return [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]]
+
+
+def test_without_scripts_all_is_there_lessons_open_by_keyboard_and_languages_switch(chromium, file):
+    with opened(chromium, file, java_script_enabled=False) as tab:
+        text = tab.text_content("main")
+        for name in implementations.names():
+            for paragraph in implementations.docstring(name).split("\n\n"):
+                words = re.findall(r"\w+", paragraph)
+                assert words[-1] in text, (name, paragraph)
+        assert tab.locator("th button").count() == 0
+        lesson = tab.locator("details.lesson", has=tab.locator("#manual_transposed"))
+        assert not tab.locator("#manual_transposed").is_visible()
+        lesson.locator("> summary").focus()
+        tab.keyboard.press("Enter")
+        assert tab.locator("#manual_transposed .diff").first.is_visible()
+        assert tab.locator("h1 [lang=en]").is_visible()
+        tab.locator("#english-").focus()
+        tab.keyboard.press("ArrowRight")
+        assert tab.locator("h1 [lang=ko]").is_visible()
+        assert not tab.locator("h1 [lang=en]").is_visible()
+
+
+def test_guessing_hides_each_price_until_it_is_asked_for_also_without_scripts(chromium, file):
+    with opened(chromium, file, java_script_enabled=False) as tab:
+        lesson = tab.locator("details.lesson", has=tab.locator("#manual_transposed"))
+        lesson.locator("> summary").click()
+        price = lesson.locator("dl.price").first
+        assert price.is_visible()
+        tab.locator("#guess-").check()
+        assert not price.is_visible()
+        assert not lesson.locator("summary .price").is_visible()
+        lesson.locator(".reveal input").check()
+        assert price.is_visible()
+
+
+def test_the_filter_of_the_museum_leaves_what_the_loss_does_not_show(chromium, file):
+    with opened(chromium, file, java_script_enabled=False) as tab:
+        tab.locator("#filter-").check()
+        assert tab.locator("details.mistake.fell").first.is_visible()
+        assert not tab.locator("details.mistake:not(.fell)").first.is_visible()
+
+
+def test_every_link_lands_and_opens_what_it_is_in(chromium, file):
+    with opened(chromium, file) as tab:
+        fragments = tab.evaluate("[...new Set([...document.querySelectorAll('a[href^=\"#\"]')].map(a => a.hash))]")
+        assert {f"#{name}" for name in implementations.names()} <= set(fragments)
+        for fragment in fragments:
+            tab.evaluate(CLOSE_ALL)
+            tab.evaluate("hash => new Promise(done => { location.hash = hash; setTimeout(done, 0); })", fragment)
+            assert tab.evaluate(f"({IS_SEEN})(document.getElementById(location.hash.slice(1)))"), fragment
+    with opened(chromium, f"{file}#manual_transposed") as tab:
+        target = tab.locator("#manual_transposed")
+        assert target.is_visible()
+        assert 0 <= target.bounding_box()["y"] < 720
+
+
+def test_the_table_is_sorted_by_keyboard(chromium, file):
+    def column(tab):
+        return tab.evaluate("[...document.querySelector('.ladder').tBodies[0].rows].map(row => row.cells[1].innerText)")
+
+    with opened(chromium, file) as tab:
+        heading = tab.locator(".ladder th").nth(1)
+        ratios = column(tab)
+        assert ratios == sorted(ratios, key=float, reverse=True)
+        assert heading.get_attribute("aria-sort") == "descending"
+        heading.locator("button").focus()
+        tab.keyboard.press("Enter")
+        assert heading.get_attribute("aria-sort") == "ascending"
+        assert column(tab) == sorted(ratios, key=float)
+        name = tab.locator(".ladder th").nth(0)
+        name.locator("button").focus()
+        tab.keyboard.press("Enter")
+        assert name.get_attribute("aria-sort") == "descending"
+        assert heading.get_attribute("aria-sort") is None
+        assert tab.locator(".ladder tbody th code").first.inner_text() == "torch_nn"
+
+
+def test_printed_every_lesson_is_there(chromium, file):
+    with opened(chromium, file, color_scheme="light") as tab:
+        on_screen = pages(tab.pdf())
+        tab.emulate_media(media="print")
+        for name in (*implementations.names(), *mistakes.names()):
+            assert tab.evaluate(f"name => ({IS_SEEN})(document.getElementById(name))", name), name
+        assert on_screen > len(implementations.names()) / 2
+
+
+def pages(pdf):
+    return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
+
+
+def test_each_number_of_the_ladder_is_that_of_the_published_table(chromium, file):
+    with opened(chromium, file) as tab:
+        shown = tab.evaluate(
+            "[...document.querySelector('.ladder').tBodies[0].rows].map(row => [row.querySelector('code').innerText, "
+            "...[...row.cells].slice(1).map(cell => cell.textContent.trim().split('\\n')[0])])"
+        )
+    table = cells_of(ROOT / "results" / "cpu.md")
+    rows = saved.load(RUNS[0]).rows
+    assert len(shown) == len(rows) + 1
+    for name, ratio, interval, _, step, lines in shown:
+        published = table[f"{name}-cpu (reference)" if name == "torch_nn" else f"{name}-cpu"]
+        assert [ratio, interval, step, lines] == [
+            published[column] for column in ("x torch_nn", "99 % interval", "us/step", "lines")
+        ]
+
+
+def cells_of(path):
+    """The first table of a Markdown page: cells by the first one of their row, and by column."""
+    lines = [line for line in path.read_text(encoding="utf-8").partition("\n### ")[0].splitlines() if "|" in line]
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
