@@ -105,6 +105,7 @@ PRICE, COMPARE = "Price: It saves a tensor,\nand costs a call.", "Compare with `
     [
         ([PRICE, COMPARE], None),
         ([PRICE], None),
+        (["One Price: of two.", PRICE, COMPARE], None),
         ([COMPARE], "not exactly one paragraph"),
         ([PRICE, PRICE, COMPARE], "not exactly one paragraph"),
         ([COMPARE, PRICE], "not before what it is compared with"),

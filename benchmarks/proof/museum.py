@@ -1,104 +1,254 @@
-"""Which check notices which mistake: the table of the museum.
+"""The museum: which check notices which mistake, and what wrong and right trainers do on the way.
 
     python -m benchmarks.museum
 
 runs every mistake through every problem of the checker and through the two tests that people trust, on the bundled
-digits, and writes results/mistakes.md.
+digits, trains all there is on more and more batches, and writes results/mistakes.md and results/mistakes.json.
 """
 
+import importlib
+import platform
+import re
 import sys
 from collections.abc import Iterable
+from functools import cache
 
 import torch
+from torch import Tensor
 
 import implementations
-from benchmarks.runs import saved
+from benchmarks.measure import contest
+from benchmarks.measure.lacking import lacking
+from benchmarks.runs import museum, saved
+from benchmarks.runs.museum import Image, Mistake, Museum
 from benchmarks.show import table
 from implementations import mistakes
-from reference import datasets, equivalence, naive
+from reference import datasets, equivalence, naive, torch_nn
 from reference.datasets import Dataset
-from reference.equivalence import Case, Finding
+from reference.equivalence import Case
 from reference.naive import Scores
-from reference.problem import Problem, initial_parameters
+from reference.problem import Parameters, Problem, initial_parameters
 
 ROWS, EPOCHS = 10_000, 2  # what the two tests look at
+BATCHES = (0, 1, 3, 8, 20, 50, 100, 157)  # after which losses and distances are taken
+IMAGES = 12
+DEVICE = "cpu"
 PAGE = saved.RESULTS / "mistakes.md"
 
 
-def page() -> str:
-    """The Markdown page."""
-    data = datasets.load("digits")
+# --- what is found out --------------------------------------------------------------------------------------
+
+
+def found_out(data: Dataset) -> Museum:
+    """The Museum of these data."""
+    problem = all_rows(data)
     cases = equivalence.cases(data.x_train, data.y_train, datasets.CLASSES)
-    problem = Problem(
-        data.x_train[:ROWS],
-        data.y_train[:ROWS],
-        *initial_parameters(data.x_train.shape[1], datasets.CLASSES),
-        epochs=EPOCHS,
+    distances, without = distances_and_reasons(problem)
+    weight, bias = torch_nn.train(*problem)
+    return Museum(
+        dataset=data.name,
+        dataset_sha256=data.sha256,
+        checker_sha256=contest.checker_sha256(),
+        system=platform.system(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        device_name=contest.cpu_name(),
+        batches=BATCHES,
+        problems=tuple(case.name for case in cases),
+        limit=equivalence.LIMIT,
+        before=museum.Scores(**before_training(data)._asdict()),
+        mistakes=tuple(mistake(name, cases, data) for name in mistakes.names()),
+        distances=distances,
+        without=without,
+        templates=templates(weight),
+        validation=images(data, weight, bias),
     )
-    before = naive.scores(data.x_valid, data.y_valid, problem.weight, problem.bias)
-    reference = scores_after("manual_inplace", problem, data)
-    numbers = [str(i) for i in range(1, len(cases) + 1)]
-    cells, counts = [], {"loss fell": 0, "accuracy": 0, "checker": 0}
-    for name in mistakes.names():
-        noticed = [bool(finding.complaint) for finding in findings(name, cases)]
-        after = scores_if_any(name, problem, data)
-        loss = after is None or not naive.loss_fell(before, after)
-        accuracy = after is None or not naive.accuracy_is_close(after, reference)
-        counts["loss fell"] += loss
-        counts["accuracy"] += accuracy
-        counts["checker"] += any(noticed)
-        first = cases[noticed.index(True)].name if any(noticed) else "NOT NOTICED"
-        marks = [mark(each) for each in (loss, accuracy, *noticed)]
-        cells.append([f"`{name.removeprefix('mistakes.')}`", first, *score_cells(after), *marks])
-    total = len(cells)
+
+
+def all_rows(data: Dataset) -> Problem:
+    """The problem that is timed: one epoch of all rows, from the tutorial's start."""
+    return Problem(data.x_train, data.y_train, *initial_parameters(data.x_train.shape[1], datasets.CLASSES))
+
+
+def of_the_tests(data: Dataset) -> Problem:
+    """The problem that the two tests look at."""
+    return all_rows(data).first_rows(ROWS)._replace(epochs=EPOCHS)
+
+
+def mistake(name: str, cases: Iterable[Case], data: Dataset) -> Mistake:
+    """The Mistake of this name, checked by these cases."""
+    findings = list(equivalence.findings(implementations.load(name), cases))
+    after, raised = scores_or_message(name, of_the_tests(data), data)
+    losses, messages = losses_and_messages(name, data)
+    sibling = implementations.parent(name) or ""
+    return Mistake(
+        name=name.removeprefix("mistakes."),
+        sibling=sibling,
+        source_sha256=contest.source_sha256(name),
+        idea=implementations.first_line(name),
+        thread=thread(name),
+        loss=after and after.loss,
+        accuracy=after and after.accuracy,
+        notices={
+            "loss fell": after is None or not naive.loss_fell(before_training(data), after),
+            "accuracy": after is None or not naive.accuracy_is_close(after, of_a_right_trainer(data)),
+        },
+        problems=tuple(number for number, finding in enumerate(findings) if finding.complaint),
+        losses=losses,
+        raised=next((message for message in (raised, *messages) if message), None),
+        sibling_losses=losses_and_messages(sibling, data)[0],
+    )
+
+
+def thread(name: str) -> str | None:
+    """Where people met a mistake, an address in its docstring; None where there is none."""
+    found = re.search(r"^People met it: (\S+)$", implementations.docstring(name), re.MULTILINE)
+    return found and found[1]
+
+
+@cache
+def before_training(data: Dataset) -> Scores:
+    """The Scores of the start."""
+    problem = all_rows(data)
+    return naive.scores(data.x_valid, data.y_valid, problem.weight, problem.bias)
+
+
+@cache
+def of_a_right_trainer(data: Dataset) -> Scores:
+    """The Scores that the two tests compare with."""
+    return naive.scores(data.x_valid, data.y_valid, *trained("manual_inplace", of_the_tests(data)))
+
+
+@cache
+def losses_and_messages(name: str, data: Dataset) -> tuple[tuple[float | None, ...], tuple[str | None, ...]]:
+    """The loss after each of BATCHES, trained anew each time, and what was raised in its place: one of the two.
+
+    Called batch by batch, a trainer that forgets to zero its gradients would look right.
+    """
+    problem = all_rows(data)
+    parts = [problem.first_rows(count * problem.batch_size) for count in BATCHES if count]
+    found = [scores_or_message(name, part, data) for part in parts]
+    losses = [before_training(data).loss, *(after and after.loss for after, _ in found)]
+    return tuple(loss and rounded(loss, 6) for loss in losses), tuple(message for _, message in found)
+
+
+def scores_or_message(name: str, problem: Problem, data: Dataset) -> tuple[Scores | None, str | None]:
+    """The Scores after training, or what training raises, in one line: one of the two."""
+    try:
+        return naive.scores(data.x_valid, data.y_valid, *trained(name, problem)), None
+    except Exception as raised:
+        return None, equivalence.described(raised)
+
+
+def trained(name: str, problem: Problem) -> Parameters:
+    """The parameters after training. Raises what training raises.
+
+    Its file is imported anew, as some mistakes remember, and random states begin anew, as some draw: whatever was asked
+    before, the museum is the same every time.
+    """
+    with equivalence.unchanged_process_state():
+        equivalence.seed_everything(0)
+        return equivalence.run(importlib.reload(implementations.load(name)), problem.to())
+
+
+def distances_and_reasons(problem: Problem) -> tuple[dict[str, tuple[float, ...]], dict[str, str]]:
+    """Of each implementation its error after each of BATCHES, in float32 noise; of those that cannot run here, why."""
+    parts = [problem.first_rows(count * problem.batch_size) for count in BATCHES if count]
+    cases = [equivalence.solved(f"{len(part.x)} rows", part) for part in parts]
+    distances, without = {}, {}
+    for name in implementations.names():
+        if reason := lacks(name):
+            without[name] = reason
+            continue
+        try:
+            distances[name] = (0.0, *(distance(name, case) for case in cases))
+        except Exception as raised:
+            without[name] = lacking(raised) or f"raised {equivalence.described(raised)}"
+    return distances, without
+
+
+def lacks(name: str) -> str:
+    """Why an implementation cannot run here, in words; "" if it can."""
+    if DEVICE not in (devices := implementations.devices(name)):
+        return f"runs on {', '.join(devices)} only"
+    if missing := implementations.missing(name, DEVICE):
+        return f"{', '.join(missing)} not installed"
+    return implementations.not_compiled(name)
+
+
+def distance(name: str, case: Case) -> float:
+    """The error of an implementation, in float32 noise. Raises what training raises."""
+    with equivalence.unchanged_process_state():
+        return rounded(equivalence.error(case, equivalence.run(implementations.load(name), case.problem.to())), 4)
+
+
+def templates(weight: Tensor) -> tuple[tuple[tuple[float, ...], ...], ...]:
+    """The weights (features, classes) as a picture for each class."""
+    pictures = weight.T.reshape(-1, museum.SIDE, museum.SIDE).tolist()
+    return tuple(tuple(tuple(round(value, 4) + 0.0 for value in line) for line in picture) for picture in pictures)
+
+
+def images(data: Dataset, weight: Tensor, bias: Tensor) -> tuple[Image, ...]:
+    """The first validation rows, with what these parameters take them for."""
+    rows = data.x_valid[:IMAGES]
+    predicted = (rows @ weight + bias).argmax(dim=1)
+    pixels = (rows * 256).clamp(0, 255).byte().numpy()
+    return tuple(
+        Image(pixels=row.tobytes().hex(), label=int(label), predicted=int(guess))
+        for row, label, guess in zip(pixels, data.y_valid[:IMAGES], predicted, strict=True)
+    )
+
+
+def rounded(value: float, digits: int) -> float:
+    """A number of so many digits, NaN and infinity as they are."""
+    return float(f"{value:.{digits}g}")
+
+
+# --- the page -----------------------------------------------------------------------------------------------
+
+
+def page(found: Museum, right: Scores) -> str:
+    """The Markdown page. right: the scores that the two tests compare with."""
+    total, before = len(found.mistakes), Scores(found.before.loss, found.before.accuracy)
+    counts = {test: sum(each.notices[test] for each in found.mistakes) for test in museum.TESTS}
+    checker = sum(bool(each.problems) for each in found.mistakes)
+    numbers = [str(i) for i in range(1, len(found.problems) + 1)]
     return "\n\n".join(
         [
             "# Which check notices which mistake",
             f'Of {total} mistakes "the loss fell" notices {counts["loss fell"]}, "accuracy within two points of a '
-            f'right trainer" {counts["accuracy"]}, the checker {counts["checker"]}. Written by '
-            f"`python -m benchmarks.museum`; the two tests look at {EPOCHS} epochs of {ROWS} rows of {data.name}, an "
-            f"error that is raised counts as noticed. Before training: {before}; a right trainer: {reference}. The "
+            f'right trainer" {counts["accuracy"]}, the checker {checker}. Written by '
+            f"`python -m benchmarks.museum`; the two tests look at {EPOCHS} epochs of {ROWS} rows of {found.dataset}, "
+            f"an error that is raised counts as noticed. Before training: {before}; a right trainer: {right}. The "
             "checker's problems:",
-            "\n".join(f"{number}. {case.name}" for number, case in zip(numbers, cases, strict=True)),
+            "\n".join(f"{number}. {name}" for number, name in zip(numbers, found.problems, strict=True)),
             table.tabulated(
-                cells, ["mistake", "first noticed by", "loss", "accuracy", "loss fell", "close", *numbers], left=2
+                [cells(each, found.problems) for each in found.mistakes],
+                ["mistake", "first noticed by", "loss", "accuracy", "loss fell", "close", *numbers],
+                left=2,
             ),
         ]
     )
 
 
-def score_cells(scores: Scores | None) -> list[str]:
-    """Loss and accuracy as text; blank where training raised."""
-    return [f"{scores.loss:.4f}", f"{scores.accuracy:.2%}"] if scores else ["", ""]
-
-
-def findings(name: str, cases: Iterable[Case]) -> list[Finding]:
-    """What each problem says of a mistake."""
-    return list(equivalence.findings(implementations.load(name), cases))
-
-
-def scores_after(name: str, problem: Problem, data: Dataset) -> Scores:
-    """The Scores after training. Raises what training raises."""
-    with equivalence.unchanged_process_state():
-        torch.manual_seed(0)  # some mistakes draw random numbers; the page should be the same every time
-        result = equivalence.run(implementations.load(name), problem.to())
-    return naive.scores(data.x_valid, data.y_valid, *result)
-
-
-def scores_if_any(name: str, problem: Problem, data: Dataset) -> Scores | None:
-    """The same; None where training raises."""
-    try:
-        return scores_after(name, problem, data)
-    except Exception:
-        return None
-
-
-def mark(noticed: bool) -> str:
-    return "x" if noticed else ""
+def cells(mistake: Mistake, problems: tuple[str, ...]) -> list[str]:
+    """A line of the table; loss and accuracy are blank where training raised."""
+    first = problems[mistake.problems[0]] if mistake.problems else "NOT NOTICED"
+    scores = ["", ""]
+    if mistake.loss is not None and mistake.accuracy is not None:
+        scores = [f"{mistake.loss:.4f}", f"{mistake.accuracy:.2%}"]
+    noticed = [*mistake.notices.values(), *(number in mistake.problems for number in range(len(problems)))]
+    return [f"`{mistake.name}`", first, *scores, *("x" if each else "" for each in noticed)]
 
 
 def main() -> None:
-    text = page() + "\n"
-    PAGE.write_text(text, encoding="utf-8")
+    data = datasets.load("digits")
+    found = found_out(data)
+    text = page(found, of_a_right_trainer(data)) + "\n"
+    try:
+        PAGE.write_text(text, encoding="utf-8")
+        museum.write(found, museum.PATH)
+    except OSError as error:
+        sys.exit(f"error: cannot write {error.filename}: {error.strerror}")
     print(text)
     sys.exit("a mistake is not noticed" if "NOT NOTICED" in text else 0)

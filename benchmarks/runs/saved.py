@@ -212,8 +212,8 @@ def newest() -> Path:
     return max(runs, key=lambda path: (path.stat().st_mtime_ns, path.name))  # names hold local time, and can be changed
 
 
-def load(path: str | Path) -> Run:
-    """The Run of a file. Raises RunError."""
+def content(path: str | Path) -> Any:
+    """What a JSON file holds. Raises RunError."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -223,15 +223,20 @@ def load(path: str | Path) -> Run:
     if not text.strip():
         raise RunError(f"{path}: empty; was the run interrupted?")
     try:
-        content = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not JSON, or cut off: {error}") from None
+
+
+def load(path: str | Path) -> Run:
+    """The Run of a file. Raises RunError."""
+    found = content(path)
     try:
-        saved = content["verdicts"] | {}
-        check_format(content)
-        run = run_of(content)
-        check_judged(saved_words(run), saved, "verdict")
-        check_judged(saved_intervals(run), content["intervals"] | {}, "interval")
+        words = found["verdicts"] | {}
+        check_format(found)
+        run = run_of(found)
+        check_judged(saved_words(run), words, "verdict")
+        check_judged(saved_intervals(run), found["intervals"] | {}, "interval")
     except (RowError, RunError) as error:
         raise RunError(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, OverflowError):
