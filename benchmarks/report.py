@@ -5,12 +5,18 @@
 prints the table and saves it beside the run, with the suffix .md. Of rows paired with their parents it tells what
 each layer costs; of several batch sizes it draws a picture, .svg. Without RUN: the newest in `results/`.
 
+    python -m benchmarks.report --page RUN...
+
+makes results/report.html of these runs and of the sources: all there is to look at, to read and to walk through; and
+results/ladder.svg of the first run in which all rows share a baseline.
+
     python -m benchmarks.report --docs
 
 fills the figures of `results/*.md` into README.md and docs/.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,17 +31,53 @@ def pages(path: Path, columns: Sequence[str] = ()) -> dict[str, str]:
     run = saved.load(path)
     if not table.varying(run.rows):
         return {".md": table.markdown(run, columns) + layers.markdown(run)}
-    from benchmarks.show import growth  # and with it SciPy, only where there is something to fit
+    from benchmarks.show import growth, picture  # and with them SciPy and matplotlib, only where there is what to draw
 
     markdown = table.markdown(run, columns) + growth.markdown(run, path.with_suffix(".svg").name)
-    panels = growth.panels(run)
-    if not panels:
-        return {".md": markdown}
-    from benchmarks.show import picture
+    drawn = picture.of_run(run)
+    return {".svg": drawn, ".md": markdown} if drawn else {".md": markdown}
 
-    where = run.rows[0].setting
-    title = f"{where.dataset}, {where.device_name}, {where.threads} threads: the fastest writing of each family"
-    return {".svg": picture.svg(panels, title), ".md": markdown}
+
+def site(paths: Sequence[Path]) -> dict[Path, str]:
+    """The page of saved runs, and its picture if there is one, by where they belong. Raises saved.RunError."""
+    from benchmarks.show import page  # it needs packages that no table does
+
+    runs = page.loaded(paths)
+    drawn = page.picture(runs)
+    picture = {saved.RESULTS / "ladder.svg": drawn} if drawn else {}
+    return {saved.RESULTS / "report.html": page.html(runs)} | picture
+
+
+def beside(path: Path, columns: Sequence[str]) -> dict[Path, str]:
+    """The `pages` of a saved run, by where they belong. Raises saved.RunError, and ValueError if that is its place."""
+    texts = pages(path, columns)
+    if path.suffix in texts:
+        raise ValueError(f"{path}: its table would take its place; give the run the suffix .json")
+    return {path.with_suffix(suffix): text for suffix, text in texts.items()}
+
+
+def written(arguments: argparse.Namespace) -> dict[Path, str]:
+    """What was asked for, as texts by where they belong. Raises saved.RunError, and ValueError if it is unclear."""
+    columns = table.columns(arguments.columns)
+    if arguments.page:
+        if not arguments.runs or columns:
+            raise ValueError("--page needs the names of runs, and has no --columns")
+        return site(arguments.runs)
+    if len(arguments.runs) > 1:
+        raise ValueError(f"{len(arguments.runs)} runs; expected one, or --page")
+    return beside(arguments.runs[0] if arguments.runs else saved.newest(), columns)
+
+
+def replace(path: Path, text: str) -> None:
+    """Writes a file: who reads meanwhile sees the old one or the new one, whole. Raises OSError, which names it."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def fill_documents() -> None:
@@ -53,29 +95,26 @@ def fill_documents() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="A saved run as Markdown.")
-    parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a saved run (the newest in results/)")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="Saved runs, to be read.")
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="a saved run (the newest in results/)")
     parser.add_argument("--columns", help=f"of the table, some of: {', '.join(table.CHOICES)}".replace("%", "%%"))
+    parser.add_argument("--page", action="store_true", help="make results/report.html of all these runs")
     parser.add_argument("--docs", action="store_true", help="fill README.md and docs/ with the figures in results/*.md")
     arguments = parser.parse_args()
     if arguments.docs:
         fill_documents()
         return
     try:
-        columns = table.columns(arguments.columns)
-        path = arguments.run or saved.newest()
-        texts = pages(path, columns)
-        if path.suffix in texts:
-            raise ValueError(f"{path}: its table would take its place; give the run the suffix .json")
-        for suffix, text in texts.items():
-            path.with_suffix(suffix).write_text(text, encoding="utf-8")
+        texts = written(arguments)
+        for path, text in texts.items():
+            replace(path, text)
     except (saved.RunError, ValueError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: cannot write {error.filename}: {error.strerror}")
-    print(texts[".md"])
-    for suffix in texts:
-        print(f"saved: {path.with_suffix(suffix)}")
+    print("\n".join(text for path, text in texts.items() if path.suffix == ".md"))
+    for path in texts:
+        print(f"saved: {path}")
 
 
 if __name__ == "__main__":

@@ -14,20 +14,30 @@ import jinja2
 from markupsafe import Markup
 
 import implementations
-from benchmarks.runs import saved
+from benchmarks.runs import museum, saved
+from benchmarks.runs.museum import Museum
 from benchmarks.runs.row import Setting
-from benchmarks.show import code, ladder, lessons, prose, table
+from benchmarks.show import batches, charts, code, exhibits, ladder, lessons, prose, table
 from benchmarks.show.ladder import Ladder, Price, Runs
 
 FOLDER = Path(__file__).with_name("page")
+MUSEUM = museum.PATH
 PROOF = saved.RESULTS / "trust" / "trust.md"
-FAMILIES = ("autograd", "nn", "manual", "numpy", "numba", "jax", "compile", "native")  # each with a colour of its own
 
 
-def html(paths: Sequence[Path]) -> str:
-    """The page of these saved runs. Raises saved.RunError."""
-    runs = {path.name: saved.load(path) for path in paths}
+def loaded(paths: Sequence[Path]) -> Runs:
+    """The saved runs by the names of their files. Raises saved.RunError, also where two hold the same row."""
+    runs: dict[str, saved.Run] = {}
+    for path in paths:
+        if path.name in runs:
+            raise saved.RunError(f"{path}: a second run of the name {path.name}; give one of them, or rename it")
+        runs[path.name] = saved.load(path)
     ladder.check(runs)
+    return runs
+
+
+def html(runs: Runs) -> str:
+    """The page of these runs. Raises saved.RunError."""
     style, script = stylesheet(), (FOLDER / "page.js").read_text(encoding="utf-8")
     return environment().get_template("page.html.j2").render(
         style=Markup(style),
@@ -35,6 +45,16 @@ def html(paths: Sequence[Path]) -> str:
         policy=f"default-src 'none'; img-src data:; style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'",
         **content(runs),
     )
+
+
+def picture(runs: Runs) -> str | None:
+    """The first ladder of these runs as an SVG for the README; None where there is none."""
+    found = next((found for found in ladder.ladders(runs) if found.fastest), None)
+    if not found:
+        return None
+    from benchmarks.show import ladder_picture  # and with it matplotlib
+
+    return ladder_picture.svg(found)
 
 
 def content(runs: Runs) -> dict[str, Any]:
@@ -52,6 +72,23 @@ def content(runs: Runs) -> dict[str, Any]:
         "several_places": len({place(row.setting) for run in runs.values() for row in run.rows}) > 1,
         "facts": {file: table.facts(run) for file, run in runs.items() if run.rows},
         "proof": proof(),
+        "growths": batches.growths(runs, {}),
+        **of_museum(exhibits.load(MUSEUM)),
+    }
+
+
+def of_museum(found: Museum | None) -> dict[str, Any]:
+    """What the templates show of a museum; nothing of it where there is none."""
+    if found is None:
+        return {"museum": None}
+    return {
+        "museum": found,
+        "counts": exhibits.counts(found),
+        "exhibits": exhibits.exhibits(found),
+        "puzzles": exhibits.puzzles(found),
+        "distances": exhibits.distances(found),
+        "templates": exhibits.templates(found),
+        "loss_axes": exhibits.loss_axes(found),
     }
 
 
@@ -70,8 +107,9 @@ def environment() -> jinja2.Environment:
         "block": prose.block,
         "price_sentence": prose.price,
         "link": link,
-        "family": lambda name: FAMILIES.index(name) if name in FAMILIES else len(FAMILIES),
+        "family": family,
         "dataset": dataset,
+        "digit": charts.digit,
         "summary_price": summary_price,
         "way": way,
         "place": place,
@@ -82,8 +120,10 @@ def environment() -> jinja2.Environment:
 
 
 def stylesheet() -> str:
-    """The style, with the colours of code."""
+    """The style, with the colours of families and of code."""
     text = (FOLDER / "page.css").read_text(encoding="utf-8")
+    families = enumerate([*ladder.FAMILIES.values(), ladder.OTHER_FAMILY])
+    text = text.replace("/* families */", "\n".join(f".f{i} {{ --family: {colour}; }}" for i, colour in families))
     for scheme in code.STYLES:
         colours = "".join(f"--{kind}:#{colour};" for kind, colour in code.colours(scheme).items())
         text = text.replace(f"/* code: {scheme} */", colours)
@@ -93,6 +133,12 @@ def stylesheet() -> str:
 def fingerprint(text: str) -> str:
     """What a Content-Security-Policy names a style or a script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def family(name: str) -> str:
+    """The class of all files whose names begin so: it has their colour."""
+    known = list(ladder.FAMILIES)
+    return f"f{known.index(name) if name in known else len(known)}"
 
 
 @functools.cache

@@ -10,25 +10,42 @@ matplotlib.use("Agg")  # no window
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from benchmarks.runs.saved import Run
+from benchmarks.show import growth
 from benchmarks.show.growth import Panel
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#000000")  # Okabe & Ito
+STYLE = {"svg.hashsalt": "one trainer", "font.size": 10, "svg.fonttype": "path"}
 MARKERS = "osD^vP*X"
 LABEL_HEIGHT = 0.05  # of the height of the axes: labels are at least as far apart
 
 
+def of_run(run: Run) -> str | None:
+    """The picture of a run over several batch sizes; None where it says nothing of them."""
+    panels = growth.panels(run)
+    where = run.rows[0].setting
+    title = f"{where.dataset}, {where.device_name}, {where.threads} threads: the fastest writing of each family"
+    return svg(panels, title) if panels else None
+
+
 def svg(panels: Sequence[Panel], title: str) -> str:
     """The panels side by side as an SVG, the same text whenever the times are the same."""
-    with plt.rc_context({"svg.hashsalt": "one trainer", "font.size": 10, "svg.fonttype": "path"}):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, len(panels), figsize=(8 * len(panels), 5.6), squeeze=False, layout="constrained")
         for ax, panel in zip(axes[0], panels, strict=True):
             draw(ax, panel)
         figure.suptitle(title, fontsize=10)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
-        plt.close(figure)
+        return as_text(figure)
+
+
+def as_text(figure: Figure) -> str:
+    """A figure as SVG, the same text whenever it is drawn."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    plt.close(figure)
     return file.getvalue()
 
 
