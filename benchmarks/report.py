@@ -112,9 +112,8 @@ def main() -> None:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: cannot write {error.filename}: {error.strerror}")
-    print("\n".join(text for path, text in texts.items() if path.suffix == ".md"))
-    for path in texts:
-        print(f"saved: {path}")
+    said = [text for path, text in texts.items() if path.suffix == ".md"]
+    print("\n".join([*said, *(f"saved: {path}" for path in texts)]))
 
 
 if __name__ == "__main__":

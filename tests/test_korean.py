@@ -69,11 +69,13 @@ def in_words(text):
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_paragraph_of_a_fixed_form_has_it_in_korean_too(lesson):
-    """What is compared with what, the price, and the parts of a mistake."""
+    """What is compared with what, the price, the parts of a mistake, and the problem as the checker calls it."""
     for text, translation in translated(lesson):
         compared = re.match(r"Compare with (`\w+`): ", text)
         assert not compared or re.match(rf"{compared[1]}[와과] 비교하세요: ", translation), translation
         assert text.startswith("Price: ") == translation.startswith("비용: "), translation
+        for problem in re.findall(r"^Noticed by: (.+)\.$", text, re.MULTILINE):
+            assert re.search(rf"^잡아내는 문제: .+ \({problem}\)\.$", translation, re.MULTILINE), translation
         assert [PARTS[part] for part in re.findall(rf"^({'|'.join(PARTS)}): ", text, re.MULTILINE)] == re.findall(
             rf"^({'|'.join(PARTS.values())}): ", translation, re.MULTILINE
         ), translation
