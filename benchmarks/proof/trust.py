@@ -88,11 +88,11 @@ class Part(NamedTuple):
 
 PARTS = (
     Part(0.0, False, 300, 1.5),
-    Part(0.0, True, 300, 1.5),
-    Part(0.05, False, 10, 20),
-    Part(0.02, False, 15, 20),
     Part(0.01, False, 15, 20),
+    Part(0.02, False, 15, 20),
+    Part(0.05, False, 10, 20),
     Part(0.05, True, 10, 20),
+    Part(0.0, True, 300, 1.5),
 )
 
 
