@@ -23,6 +23,7 @@ RUNS ?= $(wildcard results/cpu.json results/ladder.json results/growth.json resu
 
 report: .venv/installed
 	.venv/bin/python -m benchmarks.report --page $(RUNS)
+	.venv/bin/python -m benchmarks.report --docs
 
 GPU_COLUMNS = 'ms/epoch,x floor,x baseline,99 % interval,verdict,kernels/epoch,first call,error,lines'
 GPU_NEEDS = torch numpy scipy pytest pytest_benchmark tabulate sklearn tqdm threadpoolctl cpuinfo
