@@ -16,7 +16,6 @@ fills the figures of `results/*.md` into README.md and docs/.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,30 +67,10 @@ def written(arguments: argparse.Namespace) -> dict[Path, str]:
     return beside(arguments.runs[0] if arguments.runs else saved.newest(), columns)
 
 
-def replace(path: Path, text: str) -> None:
-    """Writes a file: who reads meanwhile sees the old one or the new one, whole. Raises OSError, which names it."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def fill_documents() -> None:
-    """Fills README.md and docs/, and says which of them have changed."""
-    try:
-        changed = list(documents.refill(documents.ROOT))
-    except documents.DocumentError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        sys.exit(f"error: cannot write {error.filename}: {error.strerror}")
-    print(
-        "\n".join(f"saved: {path.relative_to(documents.ROOT)}" for path in changed)
-        or "every figure is that of results/*.md"
-    )
+    """Fills README.md and docs/, and says which of them have changed. Raises documents.DocumentError, and OSError."""
+    changed = [f"saved: {path.relative_to(documents.ROOT)}" for path in documents.refill(documents.ROOT)]
+    print("\n".join(changed) or "every figure is that of results/*.md")
 
 
 def main() -> None:
@@ -101,14 +80,14 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="make results/report.html of all these runs")
     parser.add_argument("--docs", action="store_true", help="fill README.md and docs/ with the figures in results/*.md")
     arguments = parser.parse_args()
-    if arguments.docs:
-        fill_documents()
-        return
     try:
+        if arguments.docs:
+            fill_documents()
+            return
         texts = written(arguments)
         for path, text in texts.items():
-            replace(path, text)
-    except (saved.RunError, ValueError) as error:
+            saved.replace(path, text)
+    except (saved.RunError, documents.DocumentError, ValueError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: cannot write {error.filename}: {error.strerror}")

@@ -147,6 +147,13 @@ def not_compiled(name: str) -> str:
     return ""
 
 
+def lacks(name: str, device: str) -> str:
+    """What it needs on a device type and does not find, or which variable turns its compiler off; "" if it can run."""
+    if absent := missing(name, device):
+        return f"{', '.join(absent)} not installed"
+    return not_compiled(name)
+
+
 def lines_of_code(text: str) -> int:
     """How many lines of Python source hold code: no blank lines, comments or docstrings."""
     docstrings: set[int] = set()

@@ -24,10 +24,10 @@ from benchmarks.measure.refusals import Lacking, NotComparable, Refusal, Wrong
 from benchmarks.measure.slices import Slice, Task
 from benchmarks.measure.work import TimedProblem
 from benchmarks.measure.workers import Worker
-from benchmarks.runs import statistics
+from benchmarks.runs import sources, statistics
 from benchmarks.runs.row import FINGERPRINT, Row, Setting, Side, clean
 from benchmarks.runs.saved import COPY, REFERENCE
-from reference import equivalence, torch_nn
+from reference import equivalence
 from reference.equivalence import Answer, Case
 from reference.problem import Problem, arrays, random_parameters
 
@@ -80,14 +80,14 @@ class Entrant:
 
     def side(self, turns: Sequence[Turn], counts: dict[str, float | None] | None) -> Side:
         """What a row says of it."""
-        source, c_source = sources(self.name)
+        source, c_source = sources.sources(self.name)
         call_seconds = [turn.time.call_seconds for turn in turns if turn.time.call_seconds is not None]
         return Side(
             name=self.name,
             first_call_seconds=self.first_call_seconds,
             error=self.error,
             lines=implementations.lines_of_code(source) + implementations.c_lines_of_code(c_source),
-            source_sha256=source_sha256(self.name),
+            source_sha256=sources.sha256(self.name),
             seconds=tuple(turn.time.seconds for turn in turns),
             cpu_seconds=tuple(turn.time.cpu_seconds for turn in turns),
             call_seconds=median(call_seconds) if call_seconds else None,
@@ -277,12 +277,8 @@ class Contest:
 
     def lacks(self, name: str) -> str:
         """What an implementation needs and does not find on this device, in words; "" if it can run."""
-        if missing := implementations.missing(name, self.device):
-            return f"{', '.join(missing)} not installed"
-        if off := implementations.not_compiled(name):
-            return off
-        if self.device == "cpu":
-            return ""
+        if (lacks := implementations.lacks(name, self.device)) or self.device == "cpu":
+            return lacks
         return implementations.too_old(name, self.baseline(REFERENCE).hardware["capability"])
 
     def admitted(self, name: str, side: str = "own") -> Entrant:
@@ -382,7 +378,7 @@ class Contest:
 
     def group(self) -> str:
         """The group of a row in pytest-benchmark's own tables: rows that answer one question in one place."""
-        facts = vars(self.setting) | {"baseline_source_sha256": source_sha256(REFERENCE)}
+        facts = vars(self.setting) | {"baseline_source_sha256": sources.sha256(REFERENCE)}
         words = [
             f"{word} {facts[word]}" for word in ("dataset", "rows", "batch_size", "epochs", "device_name", "threads")
         ]
@@ -401,18 +397,6 @@ def solved(name: str, problem: Problem) -> Case:
 def of_timed_problem(complaint: str) -> str:
     """The complaint with where it was found, unless it says so itself."""
     return complaint if complaint.startswith("raised ") else f"the timed problem: {complaint}"
-
-
-def sources(name: str) -> tuple[str, str]:
-    """The text of an implementation or of the reference, in Python, and in C or CUDA."""
-    if name in (REFERENCE, COPY):
-        return inspect.getsource(torch_nn), ""
-    return implementations.source(name), implementations.c_source(name)
-
-
-def source_sha256(name: str) -> str:
-    """Which source it is."""
-    return hashlib.sha256("".join(sources(name)).encode()).hexdigest()
 
 
 @functools.cache

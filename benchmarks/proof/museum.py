@@ -19,7 +19,7 @@ from torch import Tensor
 import implementations
 from benchmarks.measure import contest
 from benchmarks.measure.lacking import lacking
-from benchmarks.runs import museum, saved
+from benchmarks.runs import museum, saved, sources
 from benchmarks.runs.museum import Image, Mistake, Museum
 from benchmarks.show import table
 from implementations import mistakes
@@ -86,7 +86,7 @@ def mistake(name: str, cases: Iterable[Case], data: Dataset) -> Mistake:
     return Mistake(
         name=name.removeprefix("mistakes."),
         sibling=sibling,
-        source_sha256=contest.source_sha256(name),
+        source_sha256=sources.sha256(name),
         idea=implementations.first_line(name),
         thread=thread(name),
         loss=after and after.loss,
@@ -173,9 +173,7 @@ def lacks(name: str) -> str:
     """Why an implementation cannot run here, in words; "" if it can."""
     if DEVICE not in (devices := implementations.devices(name)):
         return f"runs on {', '.join(devices)} only"
-    if missing := implementations.missing(name, DEVICE):
-        return f"{', '.join(missing)} not installed"
-    return implementations.not_compiled(name)
+    return implementations.lacks(name, DEVICE)
 
 
 def distance(name: str, case: Case) -> float:
@@ -217,14 +215,13 @@ def rounded(value: float, digits: int) -> float:
 def page(found: Museum, right: Scores) -> str:
     """The Markdown page. right: the scores that the two tests compare with."""
     total, before = len(found.mistakes), Scores(found.before.loss, found.before.accuracy)
-    counts = {test: sum(each.notices[test] for each in found.mistakes) for test in museum.TESTS}
-    checker = sum(bool(each.problems) for each in found.mistakes)
+    counts = found.noticed
     numbers = [str(i) for i in range(1, len(found.problems) + 1)]
     return "\n\n".join(
         [
             "# Which check notices which mistake",
             f'Of {total} mistakes "the loss fell" notices {counts["loss fell"]}, "accuracy within two points of a '
-            f'right trainer" {counts["accuracy"]}, the checker {checker}. Written by '
+            f'right trainer" {counts["accuracy"]}, the checker {counts["checker"]}. Written by '
             f"`python -m benchmarks.museum`; the two tests look at {EPOCHS} epochs of {ROWS} rows of {found.dataset}, "
             f"an error that is raised counts as noticed. Before training: {before}; a right trainer: {right}. The "
             "checker's problems:",
@@ -253,7 +250,7 @@ def main() -> None:
     found = found_out(data)
     text = page(found, of_a_right_trainer(data)) + "\n"
     try:
-        PAGE.write_text(text, encoding="utf-8")
+        saved.replace(PAGE, text)
         museum.write(found, museum.PATH)
     except OSError as error:
         sys.exit(f"error: cannot write {error.filename}: {error.strerror}")

@@ -379,9 +379,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
 
     def save() -> None:
-        unfinished = path.with_suffix(".tmp")
-        unfinished.write_text(json.dumps(state, separators=(",", ":")), encoding="utf-8")
-        os.replace(unfinished, path)
+        saved.replace(path, json.dumps(state, separators=(",", ":")))
 
     try:
         state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"format": FORMAT}

@@ -99,6 +99,12 @@ class Museum:
     templates: tuple[tuple[tuple[float, ...], ...], ...]
     validation: tuple[Image, ...]
 
+    @property
+    def noticed(self) -> dict[str, int]:
+        """How many of the mistakes each of TESTS and the checker notice."""
+        counts = {test: sum(mistake.notices[test] for mistake in self.mistakes) for test in TESTS}
+        return counts | {"checker": sum(bool(mistake.problems) for mistake in self.mistakes)}
+
     def __post_init__(self) -> None:
         check_lists(self)
         for mistake in self.mistakes:

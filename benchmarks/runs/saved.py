@@ -310,10 +310,20 @@ def agree(found: Any, saved: Any) -> bool:
 
 
 def write(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Saves a run beside its place and puts it there: who reads meanwhile sees the old file or the new one, whole."""
+    """Saves a run, as `replace` does. Raises OSError."""
+    replace(path, json.dumps(content, indent=1))
+
+
+def replace(path: str | Path, text: str) -> None:
+    """Writes a text beside its place and puts it there: who reads meanwhile sees the old file or the new one, whole.
+
+    Raises OSError, which names the place.
+    """
     beside = Path(f"{path}.part")
     try:
-        beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        beside.write_text(text, encoding="utf-8")
         os.replace(beside, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally:
         beside.unlink(missing_ok=True)

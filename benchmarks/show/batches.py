@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.runs.row import Row, Setting
 from benchmarks.runs.saved import Run
-from benchmarks.show import cells, charts, table
+from benchmarks.show import cells, charts, ladder, table
 from benchmarks.show.ladder import Runs
 
 
@@ -47,7 +47,7 @@ def growths(runs: Runs, losses: Mapping[str, float]) -> list[Growth]:
     return [
         growth(run, device, losses)
         for run in runs.values()
-        if table.varying(run.rows) and len({row.baseline.name for row in run.rows}) == 1
+        if table.varying(run.rows) and ladder.shares_baseline(run)
         for device in sorted({row.setting.device for row in run.rows})
     ]
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import implementations
+from benchmarks.runs import saved
 
 ROOT = Path(__file__).parents[2]
 FIGURE = re.compile(r'\[[^\[\]]*\]\(([^() ]+\.md) "([^"]+)"\)')
@@ -98,7 +99,7 @@ def refill(root: Path) -> Iterator[Path]:
     texts = {path: refilled(path) for path in pages(root)}
     for path, text in texts.items():
         if text != path.read_text(encoding="utf-8"):
-            path.write_text(text, encoding="utf-8")
+            saved.replace(path, text)
             yield path
 
 

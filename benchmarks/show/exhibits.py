@@ -85,16 +85,6 @@ def loss_axes(found: Museum) -> Axes:
     return Axes(len(found.batches), 0, 1.5 * found.before.loss)
 
 
-def counts(found: Museum) -> dict[str, int]:
-    """How many mistakes there are, and how many each test notices."""
-    return {
-        "count": len(found.mistakes),
-        "fell": sum(mistake.notices["loss fell"] for mistake in found.mistakes),
-        "accuracy": sum(mistake.notices["accuracy"] for mistake in found.mistakes),
-        "checker": sum(bool(mistake.problems) for mistake in found.mistakes),
-    }
-
-
 def puzzles(found: Museum) -> list[Puzzle]:
     """The mistakes of few lines that neither loss nor accuracy shows, the hardest to notice first."""
     quiet = [
@@ -116,7 +106,7 @@ def puzzle_of(mistake: Mistake) -> Iterator[Puzzle]:
     changes = [i for i, part in enumerate(parts) if not part.is_common]
     if len(changes) != 1 or not 0 < min(map(len, sides(parts[changes[0]]))) <= MOST_CHANGED:
         return
-    right, wrong = (code_of(side) for side in around(parts, changes[0]))
+    right, wrong = (forked.pre("common", side) for side in around(parts, changes[0]))
     wrong_first = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 2 == 0
     yield Puzzle(
         mistake.name,
@@ -137,11 +127,6 @@ def around(parts: Sequence[Part], i: int) -> Iterator[list[code.Line]]:
 def sides(part: Part) -> tuple[Sequence[code.Line], Sequence[code.Line]]:
     """Left and right."""
     return part.left, part.right
-
-
-def code_of(shown: Sequence[code.Line]) -> Markup:
-    """Lines as code."""
-    return forked.pre("common", shown)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from benchmarks.runs import sources
 from benchmarks.runs.row import Row, Setting
 from benchmarks.runs.saved import Run, RunError
 from benchmarks.runs.statistics import Estimate
-from benchmarks.show import cells, layers, lessons, table
+from benchmarks.show import cells, layers, table
 from benchmarks.show.cells import Cells
 
 Runs = Mapping[str, Run]  # by the names of their files
@@ -110,7 +111,7 @@ def check(runs: Runs) -> None:
     """Raises RunError where two runs of a kind hold the same row: nothing says which to show."""
     seen: dict[tuple[object, ...], str] = {}
     for file, run in runs.items():
-        kind = bool(table.varying(run.rows)), len({row.baseline.name for row in run.rows}) == 1
+        kind = bool(table.varying(run.rows)), shares_baseline(run)
         for row in run.rows:
             machine = row.setting.device_name
             other = seen.setdefault((*kind, *row.key, row.baseline.name, machine, row.setting.threads), file)
@@ -121,6 +122,11 @@ def check(runs: Runs) -> None:
                 )
 
 
+def shares_baseline(run: Run) -> bool:
+    """Whether there are rows, and all are beside the same."""
+    return len({row.baseline.name for row in run.rows}) == 1
+
+
 def ladders(runs: Runs) -> list[Ladder]:
     """A Ladder for each device of each run of one problem whose rows share a baseline."""
     return [found for file, run in runs.items() for found in of_run(file, run)]
@@ -128,7 +134,7 @@ def ladders(runs: Runs) -> list[Ladder]:
 
 def of_run(file: str, run: Run) -> Iterator[Ladder]:
     """Those of one run."""
-    if table.varying(run.rows) or len({row.baseline.name for row in run.rows}) != 1:
+    if table.varying(run.rows) or not shares_baseline(run):
         return
     for device in sorted({row.setting.device for row in run.rows}):
         rows = [row for row in run.rows if row.setting.device == device]
@@ -180,7 +186,7 @@ def reference(rows: Sequence[Row]) -> Rung:
 def sha256(name: str) -> str | None:
     """Of the source as it is now; None where the file is gone."""
     try:
-        return lessons.source_sha256(name)
+        return sources.sha256(name)
     except OSError:
         return None
 

@@ -1,19 +1,15 @@
 """What each implementation teaches, read from its source: its words, and what it changes from its parent. No torch."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from markupsafe import Markup
 
 import implementations
-from benchmarks.runs import saved
+from benchmarks.runs import saved, sources
 from benchmarks.show import code, forked, prose
 from implementations.__main__ import ancestry, prose_and_code
-
-REFERENCE = Path(__file__).parents[2] / "reference" / f"{saved.REFERENCE}.py"
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def lesson(name: str, depth: int) -> Lesson:
 
 def reference() -> File:
     """What is true, as a file."""
-    return File(REFERENCE.name, REFERENCE.read_text(encoding="utf-8"))
+    return File(sources.REFERENCE_FILE.name, sources.sources(saved.REFERENCE)[0])
 
 
 def files(name: str) -> tuple[File, ...]:
@@ -151,15 +147,6 @@ def compared(left: str, right: str, before: str, after: str, language: str) -> D
     if in_common < forked.LEAST_IN_COMMON:
         found = [forked.Part(False, *sides)]
     return Difference(left, right, in_common, forked.html(found, prose.said("folded")))
-
-
-def source_sha256(name: str) -> str:
-    """Which source it is now, as a row says which it was. Raises OSError where the file is gone."""
-    if name == saved.REFERENCE:
-        text = reference().text
-    else:
-        text = implementations.source(name) + implementations.c_source(name)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def way(name: str) -> Sequence[str]:

@@ -14,14 +14,14 @@ import jinja2
 from markupsafe import Markup
 
 import implementations
-from benchmarks.runs import saved
+from benchmarks.runs import museum, saved
 from benchmarks.runs.museum import Museum
 from benchmarks.runs.row import Setting
 from benchmarks.show import batches, charts, code, exhibits, ladder, lessons, prose, table
 from benchmarks.show.ladder import Ladder, Price, Runs
 
 FOLDER = Path(__file__).with_name("page")
-MUSEUM = saved.RESULTS / "mistakes.json"
+MUSEUM = museum.PATH
 PROOF = saved.RESULTS / "trust" / "trust.md"
 
 
@@ -64,7 +64,7 @@ def picture(runs: Runs) -> str | None:
 def content(runs: Runs) -> dict[str, Any]:
     """What the templates show. Raises saved.RunError where the museum cannot be read."""
     found = lessons.lessons()
-    museum = exhibits.load(MUSEUM)
+    found_museum = exhibits.load(MUSEUM)
     return {
         "runs": runs,
         "ladders": ladder.ladders(runs),
@@ -77,8 +77,8 @@ def content(runs: Runs) -> dict[str, Any]:
         "several_places": len({place(row.setting) for run in runs.values() for row in run.rows}) > 1,
         "facts": {file: table.facts(run) for file, run in runs.items() if run.rows},
         "proof": proof(),
-        "growths": batches.growths(runs, museum.epoch_losses if museum else {}),
-        **(of_museum(museum) if museum else {"museum": None}),
+        "growths": batches.growths(runs, found_museum.epoch_losses if found_museum else {}),
+        **(of_museum(found_museum) if found_museum else {"museum": None}),
     }
 
 
@@ -86,7 +86,6 @@ def of_museum(found: Museum) -> dict[str, Any]:
     """What the templates show of a museum."""
     return {
         "museum": found,
-        "counts": exhibits.counts(found),
         "exhibits": exhibits.exhibits(found),
         "puzzles": exhibits.puzzles(found),
         "distances": exhibits.distances(found),
