@@ -33,8 +33,8 @@ def listing() -> str:
 
     lines = []
     for title, names in sections().items():
-        lines.append((title, None, ""))
-        lines += [(f"  {name}", implementations.parent(name), implementations.first_line(name)) for name in names]
+        lines.append((title, "", ""))
+        lines += [(f"  {name}", implementations.parent(name) or "", implementations.first_line(name)) for name in names]
     # tabulate takes indentation for padding unless it is told to keep it
     return tabulate(lines, ("name", "parent", "what it does"), maxcolwidths=[None, None, 58], preserve_whitespace=True)
 
