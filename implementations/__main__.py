@@ -33,8 +33,8 @@ def listing() -> str:
 
     lines = []
     for title, names in sections().items():
-        lines.append((title, None, ""))
-        lines += [(f"  {name}", implementations.parent(name), implementations.first_line(name)) for name in names]
+        lines.append((title, "", ""))
+        lines += [(f"  {name}", implementations.parent(name) or "", implementations.first_line(name)) for name in names]
     # tabulate takes indentation for padding unless it is told to keep it
     return tabulate(lines, ("name", "parent", "what it does"), maxcolwidths=[None, None, 58], preserve_whitespace=True)
 
@@ -128,14 +128,14 @@ def watch(name: str, dataset: str, device: str, epochs: int) -> None:
     import torch
     from tqdm import tqdm
 
-    from reference import datasets
+    from reference import accelerator, datasets
     from reference.equivalence import prepared
     from reference.naive import scores
     from reference.problem import Problem, initial_parameters
 
-    if device == "cuda" and not torch.cuda.is_available():
+    if device != "cpu" and not accelerator.sees(device):
         instead = "use --device cpu" if "cpu" in implementations.devices(name) else f"{name} runs nowhere else"
-        raise Refusal(f"--device cuda: torch sees no CUDA device here; {instead}")
+        raise Refusal(f"--device {device}: torch sees no {device.upper()} device here; {instead}")
     if device == "cuda" and (lacks := implementations.too_old(name, torch.cuda.get_device_capability())):
         raise Refusal(f"{name} {lacks}")
     try:
@@ -155,8 +155,8 @@ def watch(name: str, dataset: str, device: str, epochs: int) -> None:
     for epoch in tqdm(range(1, epochs + 1), unit="epoch", leave=False, disable=None):
         begin = time.perf_counter()
         weight, bias = module.train(*inputs, weight, bias, problem.batch_size, problem.lr, 1)
-        if device == "cuda":
-            torch.cuda.synchronize()
+        if device != "cpu":
+            torch.accelerator.synchronize()
         seconds = time.perf_counter() - begin
         tqdm.write(f"validation, after epoch {epoch}: {scores(*valid, weight, bias)}, trained in {seconds:.3f} s")
 
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="an implementation; without it, all are listed")
     parser.add_argument("--epochs", type=count, default=2, help="passes over all rows (2)")
     parser.add_argument("--dataset", default="auto", help="auto (mnist, else digits), mnist, digits or FILE.npz")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to train (cpu)")
+    parser.add_argument("--device", default="cpu", choices=implementations.DEVICE_TYPES, help="where to train (cpu)")
     parser.add_argument("--diff", action="store_true", help="show what changed against its parent")
     arguments = parser.parse_args()
     name = arguments.name

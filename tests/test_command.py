@@ -11,6 +11,7 @@ import torch
 
 import implementations
 from implementations import __main__ as command
+from reference import accelerator
 
 ROOT = Path(__file__).parent.parent
 
@@ -167,7 +168,7 @@ def test_a_bad_number_of_epochs_is_refused(epochs):
 
 
 def test_a_gpu_that_is_too_old_is_named(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(accelerator, "sees", lambda device: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     monkeypatch.setattr(implementations, "capability", lambda name: (9, 0))
     with pytest.raises(command.Refusal, match="manual_inplace needs compute capability 9"):

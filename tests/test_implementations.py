@@ -219,7 +219,7 @@ def test_a_file_that_says_nothing_or_is_broken_is_listed_all_the_same(folder, te
     assert implementations.names() == ["idea"]
     assert implementations.first_line("idea") == implementations.price("idea") == ""
     assert implementations.parent("idea") is None
-    assert implementations.devices("idea") == ("cpu", "cuda")
+    assert implementations.devices("idea") == implementations.DEVICE_TYPES
     assert implementations.missing_packages("idea", "cpu") == []
 
 
@@ -245,7 +245,7 @@ def test_what_is_declared_amiss_is_said_and_counts_as_not_declared(folder, line)
     (folder / "idea.py").write_text(line)
     constant, value = re.split(r"(?:: tuple)? = ", line)
     assert implementations.misdeclared("idea").startswith(f"{constant} = {value}: expected ")
-    assert implementations.devices("idea") == ("cpu", "cuda")
+    assert implementations.devices("idea") == implementations.DEVICE_TYPES
     assert implementations.missing("idea", "cpu") == []
     assert implementations.too_old("idea", (5, 0)) == ""
 
