@@ -1,6 +1,8 @@
 """The page as a browser shows it: every width, scheme and language; by keyboard, without scripts, and printed."""
 
 import contextlib
+import json
+import math
 import re
 import shutil
 from importlib.util import find_spec
@@ -9,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import implementations
-from benchmarks.runs import saved
 from benchmarks.show import page
 from implementations import mistakes
 
@@ -203,24 +204,77 @@ def pages(pdf):
     return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
 
 
-def test_each_number_of_the_ladder_is_that_of_the_published_table(chromium, file):
+# --- its figures are those of results/ ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def figures(chromium, file):
+    """What the page shows in English with all open: the rows of a table's body, cell by cell."""
     with opened(chromium, file) as tab:
-        shown = tab.evaluate(
-            "[...document.querySelector('.ladder').tBodies[0].rows].map(row => [row.querySelector('code').innerText, "
-            "...[...row.cells].slice(1).map(cell => cell.textContent.trim().split('\\n')[0])])"
+        tab.evaluate(OPEN_ALL)
+        yield lambda table: tab.evaluate(
+            "table => [...document.querySelector(table).tBodies[0].rows].map("
+            "row => [...row.cells].map(cell => cell.innerText.trim()))",
+            table,
         )
-    table = cells_of(ROOT / "results" / "cpu.md")
-    rows = saved.load(RUNS[0]).rows
-    assert len(shown) == len(rows) + 1
-    for name, ratio, interval, _, step, lines in shown:
-        published = table[f"{name}-cpu (reference)" if name == "torch_nn" else f"{name}-cpu"]
-        assert [ratio, interval, step, lines] == [
-            published[column] for column in ("x torch_nn", "99 % interval", "us/step", "lines")
-        ]
 
 
-def cells_of(path):
-    """The first table of a Markdown page: cells by the first one of their row, and by column."""
-    lines = [line for line in path.read_text(encoding="utf-8").partition("\n### ")[0].splitlines() if "|" in line]
-    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
-    return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+def test_each_number_of_the_ladder_is_that_of_the_published_table(figures):
+    published = {name.split("-cpu")[0]: row for (name,), row in cells_of("cpu.md", "name").items()}
+    columns = ("x torch_nn", "99 % interval", "verdict", "us/step", "lines")
+    shown = {name.split()[0]: cells for name, *cells in figures("section:has(#the-ladder) .ladder")}
+    assert shown == {name: [row[column] for column in columns] for name, row in published.items()}
+
+
+def test_each_number_of_how_time_grows_is_that_of_the_published_table_and_the_museum(figures):
+    published = cells_of("growth.md", "name", "batch", "rows")
+    losses = json.loads((ROOT / "results" / "mistakes.json").read_text(encoding="utf-8"))["epoch_losses"]
+    shown = figures("section:has(#the-growth) .figures")
+    assert len(shown) == 5
+    for batch, steps, beside, fastest, own, loss in shown:
+        beside_it = {
+            name.split("-cpu")[0]: row for (name, *place), row in published.items() if place == [batch, "50000"]
+        }
+        assert fastest == max(beside_it, key=lambda name: float(beside_it[name]["x torch_nn"]))
+        assert (beside, own) == (beside_it["torch_nn"]["ms/epoch"], beside_it[fastest]["ms/epoch"])
+        assert (steps, loss) == (str(math.ceil(50_000 / int(batch))), f"{losses[batch]:.4f}")
+
+
+def test_each_number_of_the_museum_is_that_of_the_published_table(chromium, file):
+    published = cells_of("mistakes.md", "mistake")
+    with opened(chromium, file) as tab:
+        tab.evaluate(OPEN_ALL)
+        shown = tab.evaluate(
+            "[...document.querySelectorAll('.mistake')].map(mistake => [mistake.querySelector('h3').innerText, "
+            "mistake.querySelector('summary .word').innerText, mistake.querySelector('.seen > div').innerText, "
+            "[...mistake.querySelectorAll('.problems li')].map(item => item.className)])"
+        )
+        summary = tab.inner_text("#the-museum + p")
+    assert len(shown) == len(published)
+    for name, word, text, problems in shown:
+        row = published[f"`{name}`",]
+        assert (word == "loss shows it") == (row["loss fell"] == "x"), name
+        scores = f"loss {row['loss']}, accuracy {row['accuracy']}." if row["loss"] else "Training ends with an error"
+        assert scores in text, name
+        numbers = [str(number) for number, noticed in enumerate(problems, 1) if noticed]
+        assert numbers == [column for column, cell in row.items() if column.isdigit() and cell], name
+    sums = [
+        len(published),
+        *(sum(bool(row[column]) for row in published.values()) for column in ("loss fell", "close")),
+    ]
+    assert [int(number) for number in re.findall(r"\d+", summary)] == [*sums, len(published)]
+
+
+def test_each_number_of_the_proof_is_that_of_the_published_table(figures):
+    published = cells_of("trust/trust.md", "what")
+    assert [tuple(row) for row in figures(".proof table")] == [tuple(row.values()) for row in published.values()]
+
+
+def cells_of(page, *key):
+    """The first table of a page in results/: the cells of a row by their column, the row by its cells of the key."""
+    text = (ROOT / "results" / page).read_text(encoding="utf-8").partition("\n### ")[0]
+    header, _, *rows = (
+        [cell.strip() for cell in line[1:-1].split("|")] for line in text.splitlines() if line[:1] == "|"
+    )
+    found = [dict(zip(header, row, strict=True)) for row in rows]
+    return {tuple(row[column] for column in key): row for row in found}
