@@ -13,6 +13,7 @@ import pytest
 import implementations
 from benchmarks.show import page
 from implementations import mistakes
+from implementations.__main__ import prose_and_code
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -26,6 +27,7 @@ SWITCHES = (
 WIDTHS = (360, 768, 1400, 1600)
 ROOT = Path(__file__).parent.parent
 RUNS = [ROOT / "results" / f"{name}.json" for name in ("cpu", "ladder", "growth")]
+ALL_FILES = implementations.names() + mistakes.names()
 OPEN_ALL = "document.querySelectorAll('details').forEach(details => details.open = true)"
 CLOSE_ALL = OPEN_ALL.replace("true", "false")
 IS_SEEN = "element => element.checkVisibility() && element.getBoundingClientRect().height > 0"
@@ -116,13 +118,55 @@ def violations(tab):
     return [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]]
 
 
-def test_without_scripts_all_is_there_lessons_open_by_keyboard_and_languages_switch(chromium, file):
+@pytest.fixture(scope="module")
+def without_scripts(chromium, file):
+    """By the id of each lesson and mistake what is in the DOM where no script runs: its text, its files, its diffs.
+
+    A diff is a list of pieces of code, each with its side: left, right or common.
+    """
     with opened(chromium, file, java_script_enabled=False) as tab:
-        text = tab.text_content("main")
-        for name in implementations.names():
-            for paragraph in implementations.docstring(name).split("\n\n"):
-                words = re.findall(r"\w+", paragraph)
-                assert words[-1] in text, (name, paragraph)
+        return tab.evaluate("""Object.fromEntries([...document.querySelectorAll(".inside")].map(inside => [inside.id, {
+            text: inside.parentElement.textContent,
+            files: [...inside.querySelectorAll(".file pre")].map(pre => pre.textContent),
+            diffs: [...inside.querySelectorAll(".diff")].map(diff =>
+                [...diff.querySelectorAll("pre")].map(pre => [pre.className, pre.textContent])),
+        }]))""")
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_without_scripts_the_whole_docstring_is_there(name, without_scripts):
+    text = without_blanks(without_scripts[name]["text"])
+    for paragraph in implementations.docstring(name).split("\n\n"):
+        assert without_blanks(re.sub("^Price: |`", "", paragraph)) in text
+
+
+def without_blanks(text):
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_without_scripts_all_code_and_every_difference_is_there(name, without_scripts):
+    shown = without_scripts[name]
+    parent = implementations.parent(name)
+    pairs = [[prose_and_code(each)[1].rstrip() for each in (parent, name)]] if parent else []
+    c_files = [implementations.c_source(each) for each in (parent, name) if each and has_c_file(each)]
+    if len(c_files) == 2:
+        pairs.append([text.rstrip() for text in c_files])
+    if name not in mistakes.names():
+        own = [implementations.source(name), *(c_files[-1:] if has_c_file(name) else [])]
+        assert shown["files"] == [f"{text}\n" for text in own]
+    assert len(shown["diffs"]) == len(pairs)
+    for diff, pair in zip(shown["diffs"], pairs, strict=True):
+        for side, text in zip(("left", "right"), pair, strict=True):
+            assert "".join(piece for kind, piece in diff if kind in (side, "common")) == f"{text}\n", side
+
+
+def has_c_file(name):
+    return any((implementations.FOLDER / f"{name}{suffix}").exists() for suffix in (".c", ".cu"))
+
+
+def test_without_scripts_lessons_open_by_keyboard_and_languages_switch(chromium, file):
+    with opened(chromium, file, java_script_enabled=False) as tab:
         assert tab.locator("th button").count() == 0
         lesson = tab.locator("details.lesson", has=tab.locator("#manual_transposed"))
         assert not tab.locator("#manual_transposed").is_visible()
