@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import implementations
-from benchmarks.show import page
+from benchmarks.show import page, prose
 from implementations import mistakes
 from implementations.__main__ import prose_and_code
 
@@ -135,6 +135,22 @@ def violations(tab, where, options):
     options = options | {"resultTypes": ["violations"], "preload": False}
     found = tab.evaluate(f"options => axe.run({where}, options)", options)
     return [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]]
+
+
+def test_what_is_english_in_the_korean_view_is_marked(chromium, file):
+    """Two words in a row outside code, in no element that says its language."""
+    with opened(chromium, file) as tab:
+        tab.check("#korean-", force=True)
+        tab.evaluate(OPEN_ALL)
+        texts = tab.evaluate("""() => {
+            const found = [], nodes = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            while (nodes.nextNode())
+                if (!nodes.currentNode.parentElement.closest("body [lang], code, pre, script"))
+                    found.push(nodes.currentNode.data);
+            return found;
+        }""")
+    assert len(texts) > 1000
+    assert [text for text in texts if prose.SENTENCE.search(text)] == []
 
 
 @pytest.fixture(scope="module")
@@ -341,7 +357,7 @@ def test_each_number_of_the_museum_is_that_of_the_published_table(chromium, file
 
 def test_each_number_of_the_proof_is_that_of_the_published_table(figures):
     published = cells_of("trust/trust.md", "what")
-    assert [tuple(row) for row in figures(".proof table")] == [tuple(row.values()) for row in published.values()]
+    assert [tuple(row) for row in figures(".proof")] == [tuple(row.values()) for row in published.values()]
 
 
 def cells_of(page, *key):
