@@ -1,8 +1,8 @@
 """Between backward and the optimizer's step, `.grad` is added up over the processes: nothing else need change.
 
 Each rank takes its part of every batch. Its loss is the sum over its rows, divided by the rows of the whole batch:
-then the ranks' losses add up to the mean over the batch, and their gradients to its gradient. The default, the mean over
-the share, would count a row for more on a rank that has fewer of them.
+then the ranks' losses add up to the mean over the batch, and their gradients to its gradient. The default, the mean
+over the share, would count a row for more on a rank that has fewer of them.
 
 Price: Each rank has fewer rows to compute, and in every step waits for the others once for each parameter.
 

@@ -1,9 +1,9 @@
 """DistributedDataParallel: a wrapper around the model that exchanges the gradients during backward.
 
-When it is made it sends the first rank's parameters to all. In backward it copies each gradient into a bucket, exchanges
-a bucket when it is full, and copies the result back. The result is the mean over the ranks, not the sum, so the loss is
-multiplied by their number. Without that, and with the mean over the share, the update is right only where all shares
-have equally many rows: 64 rows on 2 or 4 ranks, but not on 3.
+When it is made it sends the first rank's parameters to all. In backward it copies each gradient into a bucket,
+exchanges a bucket when it is full, and copies the result back. The result is the mean over the ranks, not the sum, so
+the loss is multiplied by their number. Without that, and with the mean over the share, the update is right only where
+all shares have equally many rows: 64 rows on 2 or 4 ranks, but not on 3.
 
 Price: One exchange carries all parameters, but the wrapper makes ready for every forward and every backward, copies the
 gradients twice, and asks for much that could be there and is not.

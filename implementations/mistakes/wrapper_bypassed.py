@@ -1,4 +1,4 @@
-"""The model is wrapped, but the loop calls the model in the wrapper.
+"""The loop calls the model inside the wrapper, past DDP.
 
 You see: Nothing: each rank learns from its share alone, and only the first rank's result is looked at.
 Why it is wrong: the wrapper's own forward makes ready for the exchange; without it backward exchanges nothing.
@@ -6,7 +6,7 @@ The fix: call the wrapper.
 Noticed by: one step.
 People met it: https://github.com/jingyaogong/minimind/issues/853
 
-Compare with `ddp`: `model` in place of `wrapped`.
+Compare with `ddp`: `wrapped.module` in place of `wrapped`.
 """
 
 import torch
@@ -31,7 +31,7 @@ def train(x, y, weight, bias, batch_size, lr, epochs):
             xb, yb = x[start : start + batch_size], y[start : start + batch_size]
             rows = len(yb)
             xb, yb = xb.tensor_split(ranks)[rank], yb.tensor_split(ranks)[rank]
-            loss = F.cross_entropy(model(xb), yb, reduction="sum") * ranks / rows
+            loss = F.cross_entropy(wrapped.module(xb), yb, reduction="sum") * ranks / rows
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
