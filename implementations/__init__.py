@@ -40,11 +40,7 @@ def names() -> list[str]:
 
 def runnable(device: str) -> list[str]:
     """The names of those that run in one process on a device type and find here all that they need."""
-    return [
-        name
-        for name in names()
-        if device in devices(name) and processes(name) == 1 and not missing(name, device)
-    ]
+    return [name for name in names() if device in devices(name) and processes(name) == 1 and not missing(name, device)]
 
 
 def load(name: str) -> ModuleType:
@@ -229,7 +225,7 @@ def _literal(node: ast.expr) -> Any:
         return None
 
 
-def _constant(name: str, constant: str, default: tuple[Any, ...]) -> Any:
+def _constant(name: str, constant: str, default: Any) -> Any:
     """What the file declares: a dict, a number, or else a tuple, also of one string alone.
 
     The default where that is unusable.

@@ -1,10 +1,10 @@
 """Each process owns a share of the features; what they add up is the logits.
 
 Every rank has all rows of a batch, but only its own columns of x and rows of the weight. A logit is a sum over the
-features, so all_reduce makes it whole on every rank. From it each rank knows the gradient of all logits, and its product
-with the rank's own columns is the rank's own part of the weight's gradient, which nobody else needs. Softmax and bias
-are computed on every rank rather than sent. At the end the shares are put together, each rank adding its own to zeros,
-and all take the first rank's bias: processors of two kinds may round softmax differently.
+features, so all_reduce makes it whole on every rank. From it each rank knows the gradient of all logits, and its
+product with the rank's own columns is the rank's own part of the weight's gradient, which nobody else needs. Softmax
+and bias are computed on every rank rather than sent. At the end the shares are put together, each rank adding its own
+to zeros, and all take the first rank's bias: processors of two kinds may round softmax differently.
 
 What travels in a step is (rows, classes) in place of (features, classes): 2.5 KB in place of 31 KB for a batch of 64,
 and more than that for a batch of more rows than there are features. Shares of any size will do, as nothing is divided
