@@ -78,6 +78,16 @@ class Entrant:
         """Raises Wrong if its worker has computed since."""
         self.worker.check_rested(seconds)
 
+    @property
+    def placement(self) -> dict[str, Any]:
+        """Where it trains, as a row says it."""
+        return {
+            "processes": self.hardware["processes"],
+            "hosts": self.hardware["hosts"],
+            "threads_per_process": self.hardware["threads"],
+            "backend": self.hardware["backend"],
+        }
+
     def side(self, turns: Sequence[Turn], counts: dict[str, float | None] | None) -> Side:
         """What a row says of it."""
         source, c_source = sources.sources(self.name)
@@ -88,6 +98,7 @@ class Entrant:
             error=self.error,
             lines=implementations.lines_of_code(source) + implementations.c_lines_of_code(c_source),
             source_sha256=sources.sha256(self.name),
+            **self.placement,
             seconds=tuple(turn.time.seconds for turn in turns),
             cpu_seconds=tuple(turn.time.cpu_seconds for turn in turns),
             call_seconds=median(call_seconds) if call_seconds else None,
@@ -145,7 +156,7 @@ class Contest:
                 return None
             own.rest()  # or it would slow what is measured beside the rows
             baseline = self.baseline(self.suite.baseline_of(name))
-            benchmark.group = self.group()  # before the race, which notes it
+            benchmark.group = self.group(own, baseline)  # before the race, which notes it
             self.suite.aa_check(self.device).go_on()
             places = self.places_for(own, baseline)
             most, begun = self.suite.settings.pairs or MOST_PAIRS, perf_counter()
@@ -277,9 +288,19 @@ class Contest:
 
     def lacks(self, name: str) -> str:
         """What an implementation needs and does not find on this device, in words; "" if it can run."""
+        least, ranks = implementations.processes(name), self.ranks_of(name)
+        if ranks < least:
+            return f"needs --ranks {least}, or more"
         if (lacks := implementations.lacks(name, self.device)) or self.device == "cpu":
             return lacks
+        if ranks > torch.cuda.device_count():
+            return f"needs a GPU for each of {ranks} ranks; here are {torch.cuda.device_count()}"
         return implementations.too_old(name, self.baseline(REFERENCE).hardware["capability"])
+
+    def ranks_of(self, name: str) -> int:
+        """How many ranks an implementation trains in."""
+        several = name not in (REFERENCE, COPY) and implementations.processes(name) > 1
+        return self.suite.settings.ranks if several else 1
 
     def admitted(self, name: str, side: str = "own") -> Entrant:
         """The Entrant of this name: starts a worker, trains once, the first call, and checks. Raises a Refusal.
@@ -293,10 +314,14 @@ class Contest:
                 raise NotComparable(f"does not run on {self.device}")
             if lacks := self.lacks(name):
                 raise Lacking(lacks)
-        worker = self.suite.workers.start(name)
+        ranks = self.ranks_of(name)
+        threads = self.suite.settings.threads
+        worker = self.suite.workers.start(name, ranks)
         try:
             worker.give(self.suite.settings.timeout)
-            hardware = worker.do("hardware", self.device, self.suite.settings.threads, what="its start")
+            if ranks > 1:  # they share what one process would have
+                threads = max(1, (threads or torch.get_num_threads()) // ranks)
+            hardware = worker.do("hardware", self.device, threads, what="its start")
             first = worker.do("first_call", name, self.device, self.timed_problem(side), what="its first call")
             if first.lacks is not None:
                 raise Lacking(first.lacks)
@@ -376,9 +401,11 @@ class Contest:
             baseline_first=tuple(pair.baseline_first for pair in pairs),
         )
 
-    def group(self) -> str:
+    def group(self, own: Entrant, baseline: Entrant) -> str:
         """The group of a row in pytest-benchmark's own tables: rows that answer one question in one place."""
         facts = vars(self.setting) | {"baseline_source_sha256": sources.sha256(REFERENCE)}
+        for prefix, entrant in (("", own), ("baseline_", baseline)):
+            facts |= {f"{prefix}{field}": value for field, value in entrant.placement.items()}
         words = [
             f"{word} {facts[word]}" for word in ("dataset", "rows", "batch_size", "epochs", "device_name", "threads")
         ]

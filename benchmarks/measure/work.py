@@ -15,6 +15,7 @@ from torch import Tensor
 import implementations
 from benchmarks.measure import counts, floor, slices
 from benchmarks.measure.lacking import lacking
+from benchmarks.measure.refusals import Refusal
 from benchmarks.measure.slices import Slice, Task
 from benchmarks.measure.stopwatch import Time, clock, timed
 from benchmarks.runs.saved import COPY, REFERENCE
@@ -61,6 +62,9 @@ class FirstCall(NamedTuple):
     lacks: str | None
 
 
+Reply = tuple[str, Any]  # how it went, and what came of it: "done" and the answer, "raised" or "wrong" and the words
+
+
 class Work:
     """What a worker can be told to do. Everything that goes in or out can be pickled without torch's own ways."""
 
@@ -74,6 +78,9 @@ class Work:
             torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device)  # sets CUDA up: nobody's first call
         return {
             "threads": torch.get_num_threads(),
+            "processes": 1,
+            "hosts": 1,
+            "backend": "",
             "device_name": torch.cuda.get_device_name() if on_gpu else None,
             "capability": torch.cuda.get_device_capability() if on_gpu else None,
         }
@@ -190,6 +197,21 @@ class Work:
     def floor(self) -> floor.Floor:
         """The Floor of the timed problem on this device."""
         return floor.floor(self.problem)
+
+
+def carried_out(work: Work, order: str, arguments: Sequence[Any]) -> Reply:
+    """The Reply to an order. A child that a trainer forked and that came back here ends."""
+    process = os.getpid()
+    reply: Reply
+    try:
+        reply = "done", getattr(work, order)(*arguments)
+    except Refusal as refusal:
+        reply = "wrong", str(refusal)
+    except BaseException as raised:  # a trainer may even interrupt its own process
+        reply = "raised", equivalence.described(raised)
+    if os.getpid() != process:
+        os._exit(0)
+    return reply
 
 
 def tensors(arrays: Sequence[Any], device: str = "cpu") -> tuple[Tensor, ...]:

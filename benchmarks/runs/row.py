@@ -65,6 +65,8 @@ class Setting:
 class Side:
     """One of the two trainers of a row. error: the largest of all its runs, in float32 noise.
 
+    processes, hosts, threads_per_process, backend: how many ranks it trained in, on how many machines, each with how many
+    threads, and by what they spoke with each other, "" for one process.
     seconds, cpu_seconds: of a run, one of each for each pair.  call_seconds: what of a run a call pays once, None where
     whole runs were timed.  What is counted is None outside torch, kernels also on a CPU.
     """
@@ -74,6 +76,10 @@ class Side:
     error: float
     lines: int
     source_sha256: str
+    processes: int
+    hosts: int
+    threads_per_process: int
+    backend: str
     seconds: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
     call_seconds: float | None = None
@@ -142,7 +148,13 @@ class Row:
 
     @classmethod
     def from_dict(cls, info: Any) -> "Row":
-        """The Row of what to_dict gave; what may be None may also be missing. Raises RowError."""
+        """The Row of what to_dict gave; what may be None may also be missing. Raises RowError.
+
+        Rows that were saved before there were any of several ranks do not say that they had one.
+        """
+        if isinstance(info, dict):
+            alone = {"processes": 1, "hosts": 1, "threads_per_process": info.get("threads"), "backend": ""}
+            info = alone | {f"baseline_{key}": value for key, value in alone.items()} | info
         parts: dict[str, dict[str, Any]] = {"": {}, "setting": {}, "own": {}, "baseline": {}}
         for key, path in LAYOUT.items():
             part, _, field = path.rpartition(".")
@@ -190,6 +202,7 @@ FINGERPRINT = (
     *("dataset_sha256", "rows", "features", "classes", "batch_size", "epochs", "learning_rate", "dtype"),
     *("device_name", "threads", "system", "python", "torch", "numpy", "numba", "jax", "triton"),
     *("checker_sha256", "baseline_source_sha256"),
+    *(f"{side}{field}" for side in ("", "baseline_") for field in ("processes", "hosts", "threads_per_process")),
 )
 
 
