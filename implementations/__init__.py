@@ -39,8 +39,8 @@ def names() -> list[str]:
 
 
 def runnable(device: str) -> list[str]:
-    """The names of those that run on a device type and find here all that they need."""
-    return [name for name in names() if device in devices(name) and not missing(name, device)]
+    """The names of those that run in one process on a device type and find here all that they need."""
+    return [name for name in names() if device in devices(name) and processes(name) == 1 and not missing(name, device)]
 
 
 def load(name: str) -> ModuleType:
@@ -104,6 +104,11 @@ def programs(name: str) -> tuple[str, ...]:
 def capability(name: str) -> tuple[int, int]:
     """The least compute capability of a GPU that it runs on, as (major, minor): its CAPABILITY, or any."""
     return _constant(name, "CAPABILITY", (0, 0))
+
+
+def processes(name: str) -> int:
+    """The least number of ranks that it trains in together, processes that torchrun starts: its PROCESSES, or 1."""
+    return _constant(name, "PROCESSES", 1)
 
 
 def too_old(name: str, found: tuple[int, int]) -> str:
@@ -220,13 +225,16 @@ def _literal(node: ast.expr) -> Any:
         return None
 
 
-def _constant(name: str, constant: str, default: tuple[Any, ...]) -> Any:
-    """What the file declares, a dict or else a tuple, also of one string alone; the default where that is unusable."""
+def _constant(name: str, constant: str, default: Any) -> Any:
+    """What the file declares: a dict, a number, or else a tuple, also of one string alone.
+
+    The default where that is unusable.
+    """
     node = _assigned(name, constant)
     value = node and _literal(node)
     if not CONSTANTS[constant][0](value):
         return default
-    return value if isinstance(value, dict) else _tuple(value)
+    return value if isinstance(value, dict | int) else _tuple(value)
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:
@@ -257,6 +265,11 @@ def _are_given_up(value: Any) -> bool:
     return _are_texts(value) and set(_tuple(value)) <= {"large logits"}
 
 
+def _is_several(value: Any) -> bool:
+    """Whether it is a whole number of at least 2."""
+    return type(value) is int and value > 1
+
+
 def _is_version(value: Any) -> bool:
     """Whether it is a pair of whole numbers."""
     return isinstance(value, tuple) and [type(number) for number in value] == [int, int]
@@ -267,6 +280,7 @@ CONSTANTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "DEVICES": (_are_devices, 'one or both of ("cpu", "cuda")'),
     "REQUIRES": (_are_packages, 'names of packages as they are imported, as in ("numba",) or {"cuda": ("triton",)}'),
     "PROGRAMS": (_are_texts, 'names of programs, as in ("cc",)'),
+    "PROCESSES": (_is_several, "a whole number of at least 2: the ranks it needs"),
     "CAPABILITY": (_is_version, "a pair of numbers, as in (9, 0)"),
     "EXPECTED_TO_FAIL": (_are_given_up, 'nothing but ("large logits",)'),
 }

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 import implementations
 from reference import shell
@@ -161,6 +162,25 @@ def check(name: str, device: str) -> None:
         raise Refusal(f"{name} needs the program {', '.join(programs)}: install it with your system's packages")
 
 
+def check_processes(name: str, started: int, command: str) -> None:
+    """Raises Refusal if the implementation needs more processes than one, and this is none that torchrun has started.
+
+    started: how many torchrun is to start.  command: the module and its arguments.
+    """
+    if implementations.processes(name) > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        torchrun = f"torchrun --standalone --nproc-per-node {started} -m {command}"
+        raise Refusal(f"{name} trains in several processes: {torchrun}")
+
+
+def process_group(name: str, device: str) -> AbstractContextManager[object]:
+    """For the time of a block the ranks that train together, of which the first prints; nothing where one trains."""
+    if implementations.processes(name) == 1:
+        return nullcontext()
+    from reference import ranks
+
+    return ranks.process_group(device)
+
+
 def count(text: str) -> int:
     """The whole number of at least 1 that the text holds. Raises argparse.ArgumentTypeError."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
@@ -188,7 +208,9 @@ def main() -> None:
             print(printed_difference(name))
             return
         check(name, arguments.device)
-        watch(name, arguments.dataset, arguments.device, arguments.epochs)
+        check_processes(name, implementations.processes(name), f"implementations {name}")
+        with process_group(name, arguments.device):
+            watch(name, arguments.dataset, arguments.device, arguments.epochs)
     except Refusal as refusal:
         sys.exit(f"error: {refusal}")
     except NotImplementedError as lacking:  # what only the machine could tell

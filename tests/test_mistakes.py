@@ -21,6 +21,7 @@ from reference import datasets, equivalence
 
 ROOT = Path(__file__).parent.parent
 NAMES = mistakes.names()
+ALONE = [name for name in NAMES if implementations.processes(name) == 1]  # the others: tests/test_ranks_files.py
 RIGHT = implementations.runnable("cpu")
 # Data, threads, seed of the start. Each is there, and each data with each number of threads; the other eight of the
 # twelve that there could be noticed no other mistake, and no larger error of a right writing.
@@ -59,7 +60,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALONE)
 def test_every_mistake_is_rejected(name, combination):
     assert equivalence.complaint(implementations.load(name), combination)
 
@@ -85,12 +86,17 @@ def test_there_are_enough_of_them():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_says_what_is_seen_why_it_is_wrong_how_to_mend_it_and_what_notices_it(name):
+def test_a_file_says_what_is_seen_why_it_is_wrong_and_how_to_mend_it(name):
     text = ast.get_docstring(ast.parse(implementations.source(name)))
     first, *rest = text.splitlines()
     assert first.endswith(".")
     for word in ("You see: ", "Why it is wrong: ", "The fix: ", "Noticed by: "):
         assert sum(line.startswith(word) for line in rest) == 1, word
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_file_names_the_first_problem_that_notices_it(name):
+    text = implementations.docstring(name)
     noticed = re.search(r"^Noticed by: (.+)\.$", text, re.MULTILINE)[1]
     findings = equivalence.findings(implementations.load(name), cases("digits", 1))
     assert noticed == next(finding.case for finding in findings if finding.complaint)

@@ -3,7 +3,8 @@
     python -m benchmarks.museum
 
 runs every mistake through every problem of the checker and through the two tests that people trust, on the bundled
-digits, trains all there is on more and more batches, and writes results/mistakes.md and results/mistakes.json.
+digits, trains all there is on more and more batches, and writes results/mistakes.md and results/mistakes.json. What
+trains in several processes does so in three; losses and scores are then of the parameters that the first ends with.
 """
 
 import importlib
@@ -12,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterable
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,15 +21,17 @@ from torch import Tensor
 import implementations
 from benchmarks.measure import contest
 from benchmarks.measure.lacking import lacking
+from benchmarks.proof.ranks import on_ranks
 from benchmarks.runs import museum, saved, sources
 from benchmarks.runs.museum import Image, Mistake, Museum
 from benchmarks.show import table
 from implementations import mistakes
 from reference import datasets, equivalence, naive, torch_nn
 from reference.datasets import Dataset
-from reference.equivalence import Case
+from reference.equivalence import Answering, Case, Trainer
 from reference.naive import Scores
 from reference.problem import Parameters, Problem, initial_parameters
+from reference.ranks import UNEVEN, Ranks
 
 ROWS, EPOCHS = 10_000, 2  # what the two tests look at
 BATCHES = (0, 1, 3, 8, 20, 50, 100, 157)  # after which losses and distances are taken
@@ -44,7 +48,9 @@ def found_out(data: Dataset) -> Museum:
     """The Museum of these data."""
     problem = all_rows(data)
     cases = equivalence.cases(data.x_train, data.y_train, datasets.CLASSES)
-    distances, without = distances_and_reasons(problem)
+    alone = trained_here(data, cases, *in_processes(1))
+    names = in_processes(UNEVEN)
+    several = on_ranks(UNEVEN, trained_here, data, cases, *names) if any(names) else Trained([], {}, {})
     weight, bias = torch_nn.train(*problem)
     return Museum(
         dataset=data.name,
@@ -58,13 +64,33 @@ def found_out(data: Dataset) -> Museum:
         problems=tuple(case.name for case in cases),
         limit=equivalence.LIMIT,
         before=museum.Scores(**before_training(data)._asdict()),
-        mistakes=tuple(mistake(name, cases, data) for name in mistakes.names()),
-        distances=distances,
-        without=without,
+        mistakes=tuple(sorted((*alone.mistakes, *several.mistakes), key=lambda mistake: mistake.name)),
+        distances=alone.distances | several.distances,
+        without=alone.without | several.without,
         epoch_losses={str(size): epoch_loss(problem._replace(batch_size=size), data) for size in BATCH_SIZES},
         templates=templates(weight),
         validation=images(data, weight, bias),
     )
+
+
+class Trained(NamedTuple):
+    """What is found out by training what runs in so many processes; the fields are those of a Museum."""
+
+    mistakes: list[Mistake]
+    distances: dict[str, tuple[float, ...]]
+    without: dict[str, str]
+
+
+def in_processes(count: int) -> tuple[list[str], list[str]]:
+    """The names of the mistakes and of the implementations that train in one process, or else in several."""
+    names = mistakes.names(), implementations.names()
+    both = [[name for name in each if (implementations.processes(name) > 1) == (count > 1)] for each in names]
+    return both[0], both[1]
+
+
+def trained_here(data: Dataset, cases: list[Case], wrong: list[str], right: list[str]) -> Trained:
+    """What is found out about these mistakes and implementations, in this process or in the ranks it belongs to."""
+    return Trained([mistake(name, cases, data) for name in wrong], *distances_and_reasons(all_rows(data), right))
 
 
 def all_rows(data: Dataset) -> Problem:
@@ -79,7 +105,7 @@ def of_the_tests(data: Dataset) -> Problem:
 
 def mistake(name: str, cases: Iterable[Case], data: Dataset) -> Mistake:
     """The Mistake of this name, checked by these cases."""
-    findings = list(equivalence.findings(implementations.load(name), cases))
+    findings = list(equivalence.findings_of(trainer(name), cases))
     after, raised = scores_or_message(name, of_the_tests(data), data)
     losses, messages = losses_and_messages(name, data)
     sibling = implementations.parent(name) or ""
@@ -100,6 +126,12 @@ def mistake(name: str, cases: Iterable[Case], data: Dataset) -> Mistake:
         raised=next((message for message in (raised, *messages) if message), None),
         sibling_losses=losses_and_messages(sibling, data)[0],
     )
+
+
+def trainer(name: str) -> Answering:
+    """The Trainer of this name, or the Ranks that it is one of."""
+    own = Trainer(implementations.load(name))
+    return Ranks(own) if implementations.processes(name) > 1 else own
 
 
 def thread(name: str) -> str | None:
@@ -153,12 +185,14 @@ def trained(name: str, problem: Problem) -> Parameters:
         return equivalence.run(importlib.reload(implementations.load(name)), problem.to())
 
 
-def distances_and_reasons(problem: Problem) -> tuple[dict[str, tuple[float, ...]], dict[str, str]]:
-    """Of each implementation its error after each of BATCHES, in float32 noise; of those that cannot run here, why."""
+def distances_and_reasons(
+    problem: Problem, names: Iterable[str]
+) -> tuple[dict[str, tuple[float, ...]], dict[str, str]]:
+    """Of implementations the errors after each of BATCHES, in float32 noise; of those that cannot run here, why."""
     parts = [problem.first_rows(count * problem.batch_size) for count in BATCHES if count]
     cases = [equivalence.solved(f"{len(part.x)} rows", part) for part in parts]
     distances, without = {}, {}
-    for name in implementations.names():
+    for name in names:
         if reason := lacks(name):
             without[name] = reason
             continue

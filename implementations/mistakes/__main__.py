@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 import implementations
 from implementations import mistakes
-from implementations.__main__ import Refusal, count, parent_with_file, printed_difference
+from implementations.__main__ import (
+    Refusal,
+    check_processes,
+    count,
+    parent_with_file,
+    printed_difference,
+    process_group,
+)
 from reference import shell
 
 if TYPE_CHECKING:
@@ -30,7 +37,7 @@ def show(name: str, dataset: str, epochs: int) -> None:
     """Prints what the file says, trains it and its sibling, and prints what the checker says. Raises Refusal."""
     from tabulate import tabulate
 
-    from reference import datasets, equivalence, naive
+    from reference import datasets, equivalence, naive, ranks
     from reference.problem import Problem, initial_parameters
 
     try:
@@ -47,7 +54,9 @@ def show(name: str, dataset: str, epochs: int) -> None:
         lines.append((epoch, *both))
     print(f"{data.name}: {data.origin}; on {len(data.x_valid)} validation rows\n")
     print(tabulate(lines, ("epochs", sibling, name), disable_numparse=True) + "\n")
-    findings = list(equivalence.findings(implementations.load(name), cases))
+    trainer = equivalence.Trainer(implementations.load(name))
+    several = implementations.processes(name) > 1
+    findings = list(equivalence.findings_of(ranks.Ranks(trainer) if several else trainer, cases))
     complaints = [(finding.case, finding.complaint) for finding in findings if finding.complaint]
     print(f"the checker: {len(complaints)} of {len(findings)} problems notice it")
     told = set()
@@ -92,7 +101,11 @@ def main() -> None:
         if arguments.diff:
             print(printed_difference(name))
             return
-        show(name, arguments.dataset, arguments.epochs)
+        from reference.ranks import UNEVEN
+
+        check_processes(name, UNEVEN, f"implementations.{name.replace('.', ' ')}")
+        with process_group(name, "cpu"):
+            show(name, arguments.dataset, arguments.epochs)
     except Refusal as refusal:
         sys.exit(f"error: {refusal}")
 
