@@ -17,7 +17,7 @@ from numba import njit
 
 DEVICES = ("cpu",)
 REQUIRES = ("numba",)
-COMPILED = njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+COMPILED = njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
 @COMPILED

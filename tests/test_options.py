@@ -46,7 +46,7 @@ def test_the_defaults():
 
 
 def test_quick_takes_fewer_rows_unless_told_otherwise():
-    assert settings(quick=True).rows == (5_000,)
+    assert settings(quick=True).rows == (3_500,)
     assert settings(quick=True, rows="77").rows == (77,)
     assert settings(quick=True).budget < settings().budget
 

@@ -42,7 +42,8 @@ def test_a_turn_has_slices_of_both_lengths_in_any_order():
         assert len(set(turn)) == LONG + SHORT  # what has just been read would come from a cache
     assert {place for seed in range(50) for place in slices.drawn(places, Random(seed))} == set(places)
     few = slices.drawn(slices.places(3_200, 64, 1), Random(0))
-    assert len(few) == LONG + SHORT > len(set(few))
+    assert sorted(place.steps for place in few) == [1] * SHORT + [STEPS] * 4
+    assert len(set(few)) == SHORT + 4  # there are no more
 
 
 def times(steps, count, call, step, cores=2.0):

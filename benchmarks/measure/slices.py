@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.measure.stopwatch import Time
 
 STEPS = 10  # of a long slice, about a millisecond of the tutorial's loop: what disturbs seldom comes so soon
-LONG, SHORT = 8, 3  # slices of a turn: so many of STEPS steps, so many of one
+LONG, SHORT = 8, 3  # slices of a turn, or as many as there are: so many of STEPS steps, so many of one
 FEWEST_STEPS = 50  # of a run that is cut
 MOST_PLACES = 100  # of long slices: each is prepared for itself
 MOST_PAID_ONCE = 1.5  # times a long slice's steps: beyond, the difference of two slices tells too little of a step
@@ -52,13 +52,11 @@ def places(rows: int, batch_size: int, epochs: int) -> tuple[Slice, ...]:
 
 
 def drawn(places: Sequence[Slice], random: Random) -> tuple[Slice, ...]:
-    """The slices of a turn, shuffled, none twice if there are enough; none if there are none to draw from."""
-    if not places:
-        return ()
+    """The slices of a turn, shuffled, none twice; none if there are none to draw from."""
     found: list[Slice] = []
     for steps, count in ((STEPS, LONG), (1, SHORT)):
         alike = [place for place in places if place.steps == steps]
-        found += random.sample(alike, count) if len(alike) >= count else random.choices(alike, k=count)
+        found += random.sample(alike, min(count, len(alike)))
     random.shuffle(found)
     return tuple(found)
 
@@ -75,7 +73,7 @@ def time_of_run(long: Sequence[Time], short: Sequence[Time], steps: int) -> Time
 
 
 def undisturbed(values: Iterable[float]) -> float:
-    """The lower quartile: of eight the second, of three the least."""
+    """The lower quartile: of eight the second, of four the least."""
     ordered = sorted(values)
     return ordered[(len(ordered) - 1) // 4]
 
