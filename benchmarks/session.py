@@ -81,7 +81,7 @@ class Session:
             return suite
 
     def say_devices(self) -> None:
-        """A line each: which GPU it is, or what is not run without one, unless only the CPU was asked for; and ranks."""
+        """A line: which GPU it is, or what is not run without one, unless only the CPU was asked for; one of ranks."""
         if "cuda" in self.settings.devices:
             self.line(table.wrapped(gpu_in_words()))
         elif self.config.option.device == "auto":

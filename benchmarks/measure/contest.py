@@ -88,7 +88,7 @@ class Entrant:
             "backend": self.hardware["backend"],
         }
 
-    def side(self, turns: Sequence[Turn], counts: dict[str, float | None] | None) -> Side:
+    def side(self, turns: Sequence[Turn], counts: dict[str, Any] | None) -> Side:
         """What a row says of it."""
         source, c_source = sources.sources(self.name)
         call_seconds = [turn.time.call_seconds for turn in turns if turn.time.call_seconds is not None]

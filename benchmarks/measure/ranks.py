@@ -1,8 +1,8 @@
 """Ranks: several processes that torchrun has started for one implementation, and that together are one worker.
 
 All carry out the same orders. The first is given them, as any worker is, and hands them on through torchrun's store;
-replies come back the same way. Not through collectives: who waits in one dies of its timeout, and ranks wait long, while
-something else is timed. A rank whose answer is wrong leaves the group, so that nobody waits for it.
+replies come back the same way. Not through collectives: who waits in one dies of its timeout, and ranks wait long,
+while something else is timed. A rank whose answer is wrong leaves the group, so that nobody waits for it.
 """
 
 import ast
@@ -26,12 +26,11 @@ from benchmarks.measure.stopwatch import Time
 from benchmarks.measure.work import FirstCall, Reply, Work, carried_out
 from benchmarks.runs import sources
 from reference.equivalence import Answer
+from reference.ranks import BACKENDS, SECONDS, agreed
 
-SECONDS = 20.0  # for a collective, to connect, and for what one rank may take longer than another
 SECONDS_AFTER_FAULT = 5.0  # of one rank, for the others to say what theirs is
 FOREVER = 10 * 365 * 24 * 3600.0
 PIECE = 2**22  # bytes; at 8 MiB the store ends the connection
-BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 
 class Line:
@@ -143,7 +142,7 @@ class First:
             try:
                 replies.append(self.line.received(f"replies of {other}", end - monotonic()))
             except dist.DistStoreError:
-                return "wrong", late(other, seconds, 0) + (f", which {faulty(own)}" if own.fault else "")
+                return "wrong", late(other, seconds, 0, own)
         return together(replies)
 
     def dismiss(self) -> None:
@@ -160,12 +159,13 @@ def follow(rank: Rank, line: Line) -> None:
         try:
             line.received(f"replies to {line.rank}", SECONDS)
         except dist.DistStoreError:
-            end_at_once(late(0, SECONDS, line.rank) + (f", which {faulty(own)}" if own.fault else ""))
+            end_at_once(late(0, SECONDS, line.rank, own))
 
 
-def late(rank: int, seconds: float, beside: int) -> str:
-    """That one rank has not done what another has, in words."""
-    return f"rank {rank}: has not answered {seconds:g} s after rank {beside}"
+def late(rank: int, seconds: float, beside: int, reply: RankReply) -> str:
+    """That one rank has not done what another has, so many seconds after this one's reply, in words."""
+    why = f", which {faulty(reply)}" if reply.fault else ""
+    return f"rank {rank}: has not answered {seconds:g} s after rank {beside}{why}"
 
 
 def faulty(reply: RankReply) -> str:
@@ -183,12 +183,9 @@ def together(replies: Sequence[RankReply]) -> Reply:
             return outcome, value
         return "wrong", f"rank {rank}: {faulty(replies[rank])}"
     values = [reply.value for reply in replies]
-    for rank, value in enumerate(values):
-        if not all(map(same, answers_in(value), answers_in(values[0]))):
-            return "wrong", (
-                f"rank {rank}: ends with other parameters than rank 0: do all begin with the same, and get the same "
-                "update in every step?"
-            )
+    for answers in zip(*map(answers_in, values), strict=True):
+        if differ := agreed(answers).complaint:
+            return "wrong", differ
     return "done", slowest(values)
 
 
@@ -209,11 +206,6 @@ def answers_in(value: Any) -> list[Answer]:
     if isinstance(value, Answer):
         return [value]
     return [answer for part in value for answer in answers_in(part)] if isinstance(value, tuple | list) else []
-
-
-def same(one: Answer, other: Answer) -> bool:
-    """Whether the parameters of two Answers are equal to the bit."""
-    return all(a.tobytes() == b.tobytes() for a, b in zip(one.result, other.result, strict=True))
 
 
 def is_lacking(value: Any) -> bool:

@@ -65,8 +65,8 @@ class Setting:
 class Side:
     """One of the two trainers of a row. error: the largest of all its runs, in float32 noise.
 
-    processes, hosts, threads_per_process, backend: how many ranks it trained in, on how many machines, each with how many
-    threads, and by what they spoke with each other, "" for one process.
+    processes, hosts, threads_per_process, backend: in how many ranks it trained, on how many machines, each rank with
+    how many threads, and by what they spoke with each other, "" for one process.
     seconds, cpu_seconds: of a run, one of each for each pair.  call_seconds: what of a run a call pays once, None where
     whole runs were timed.  What is counted is None outside torch, kernels also on a CPU.
     """

@@ -45,12 +45,25 @@ def facts(run: Run) -> list[tuple[str, str]]:
             f"{setting.dtype}",
         ),
         ("machine", f"{devices}; {setting.threads} threads; {setting.system}"),
+        *ranks(rows),
         ("floor", "; ".join(floors(rows))),
         ("versions", f"python {setting.python}, torch {setting.torch}, numpy {setting.numpy}"),
         ("pairs", f"{count} a row{fresh}{slices(rows)}; the 99 % interval holds the true median in 99 % of runs"),
         ("A/A check", "; ".join(aa_checks(run))),
         ("verdicts", meaning_of_words(run)),
     ]
+
+
+def ranks(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """In how many processes those rows train that train in several, if there are any."""
+    sides = {
+        (side.processes, side.hosts, side.backend, side.threads_per_process)
+        for row in rows
+        for side in (row.own, row.baseline)
+        if side.processes > 1
+    }
+    words = "{} processes on {} machine{s} by {}, threads of each: {}"
+    return [("ranks", words.format(*one, s="s" if one[1] > 1 else "")) for one in sorted(sides)]
 
 
 def slices(rows: Sequence[Row]) -> str:
@@ -204,7 +217,8 @@ def tabulated(body: Sequence[Sequence[str]], columns: Sequence[str], left: int =
 def overworked(rows: Sequence[Row]) -> Iterator[str]:
     """A line for each row that kept more cores busy than its threads explain."""
     for row in rows:
-        cores, threads = sum(row.own.cpu_seconds) / sum(row.own.seconds), row.setting.threads
+        cores = sum(row.own.cpu_seconds) / sum(row.own.seconds)
+        threads = row.own.processes * row.own.threads_per_process
         if cores > threads * MORE_THAN_EXPLAINED:
             name = row_id(row.own.name, row.setting.device)
             yield f"{name} kept {cores:.2f} cores busy, with {threads} threads: something works beside it"
