@@ -80,13 +80,8 @@ class Entrant:
 
     @property
     def placement(self) -> dict[str, Any]:
-        """Where it trains, as a row says it."""
-        return {
-            "processes": self.hardware["processes"],
-            "hosts": self.hardware["hosts"],
-            "threads_per_process": self.hardware["threads"],
-            "backend": self.hardware["backend"],
-        }
+        """Its ranks, as a row says it; None for one process."""
+        return {field: self.hardware.get(field) for field in ("processes", "hosts", "threads_per_process", "backend")}
 
     def side(self, turns: Sequence[Turn], counts: dict[str, Any] | None) -> Side:
         """What a row says of it."""
@@ -288,14 +283,18 @@ class Contest:
 
     def lacks(self, name: str) -> str:
         """What an implementation needs and does not find on this device, in words; "" if it can run."""
-        least, ranks = implementations.processes(name), self.ranks_of(name)
-        if ranks < least:
-            return f"needs --ranks {least}, or more"
         if (lacks := implementations.lacks(name, self.device)) or self.device == "cpu":
             return lacks
-        if ranks > torch.cuda.device_count():
-            return f"needs a GPU for each of {ranks} ranks; here are {torch.cuda.device_count()}"
         return implementations.too_old(name, self.baseline(REFERENCE).hardware["capability"])
+
+    def lacks_ranks(self, name: str) -> str:
+        """What it needs more of for its ranks than there is, in words; "" if it can run."""
+        least, ranks = implementations.processes(name), self.ranks_of(name)
+        if ranks < least:
+            return f"trains in at least {least} processes: --ranks {least}"
+        if self.device == "cuda" and ranks > torch.cuda.device_count():
+            return f"needs a GPU for each of {ranks} ranks; here are {torch.cuda.device_count()}"
+        return ""
 
     def ranks_of(self, name: str) -> int:
         """How many ranks an implementation trains in."""
@@ -312,7 +311,7 @@ class Contest:
                 raise Wrong(complaint)
             if self.device not in implementations.devices(name):
                 raise NotComparable(f"does not run on {self.device}")
-            if lacks := self.lacks(name):
+            if lacks := self.lacks(name) or self.lacks_ranks(name):
                 raise Lacking(lacks)
         ranks = self.ranks_of(name)
         threads = self.suite.settings.threads

@@ -91,8 +91,9 @@ class Rank(Work):
                 timeout=timedelta(seconds=SECONDS),
             )
             dist.barrier()  # some connect when they are used
+        found = super().hardware(device, threads)
         ranks = {"processes": self.line.ranks, "hosts": self.line.hosts, "backend": BACKENDS[device]}
-        return super().hardware(device, threads) | ranks
+        return found | ranks | {"threads_per_process": found["threads"]}
 
     def check_alike(self) -> None:
         """Raises Wrong unless all ranks have the same file and torch, which is to be known before it is called."""

@@ -78,9 +78,6 @@ class Work:
             torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device)  # sets CUDA up: nobody's first call
         return {
             "threads": torch.get_num_threads(),
-            "processes": 1,
-            "hosts": 1,
-            "backend": "",
             "device_name": torch.cuda.get_device_name() if on_gpu else None,
             "capability": torch.cuda.get_device_capability() if on_gpu else None,
         }

@@ -65,10 +65,10 @@ class Setting:
 class Side:
     """One of the two trainers of a row. error: the largest of all its runs, in float32 noise.
 
-    processes, hosts, threads_per_process, backend: in how many ranks it trained, on how many machines, each rank with
-    how many threads, and by what they spoke with each other, "" for one process.
     seconds, cpu_seconds: of a run, one of each for each pair.  call_seconds: what of a run a call pays once, None where
     whole runs were timed.  What is counted is None outside torch, kernels also on a CPU.
+    processes, hosts, threads_per_process, backend: in how many ranks it trained, on how many machines, each rank with
+    how many threads, and by what they spoke with each other; None in one process, which has the setting's threads.
     """
 
     name: str
@@ -76,10 +76,6 @@ class Side:
     error: float
     lines: int
     source_sha256: str
-    processes: int
-    hosts: int
-    threads_per_process: int
-    backend: str
     seconds: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
     call_seconds: float | None = None
@@ -87,6 +83,10 @@ class Side:
     bytes_per_step: float | None = None
     calls_per_step: float | None = None
     kernels_per_epoch: float | None = None
+    processes: int | None = None
+    hosts: int | None = None
+    threads_per_process: int | None = None
+    backend: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +128,11 @@ class Row:
         """What tells the rows of one run apart."""
         return self.own.name, *self.place
 
+    @property
+    def threads(self) -> int:
+        """Of the implementation, in all its processes together."""
+        return (self.own.processes or 1) * (self.own.threads_per_process or self.setting.threads)
+
     @cached_property
     def log_ratios(self) -> Sample:
         """The Sample of log(baseline / own) of each pair, by process: above 0 is faster than the baseline."""
@@ -137,7 +142,7 @@ class Row:
         return Sample([sorted(values) for values in found.values()])  # sorted once: every interval does it again
 
     @property
-    def fingerprint(self) -> dict[str, str | float]:
+    def fingerprint(self) -> dict[str, str | float | None]:
         """What must be the same in rows that are compared, by its key in a saved row."""
         return {key: attrgetter(LAYOUT[key])(self) for key in FINGERPRINT}
 
@@ -148,13 +153,7 @@ class Row:
 
     @classmethod
     def from_dict(cls, info: Any) -> "Row":
-        """The Row of what to_dict gave; what may be None may also be missing. Raises RowError.
-
-        Rows that were saved before there were any of several ranks do not say that they had one.
-        """
-        if isinstance(info, dict):
-            alone = {"processes": 1, "hosts": 1, "threads_per_process": info.get("threads"), "backend": ""}
-            info = alone | {f"baseline_{key}": value for key, value in alone.items()} | info
+        """The Row of what to_dict gave; what may be None may also be missing. Raises RowError."""
         parts: dict[str, dict[str, Any]] = {"": {}, "setting": {}, "own": {}, "baseline": {}}
         for key, path in LAYOUT.items():
             part, _, field = path.rpartition(".")

@@ -60,10 +60,10 @@ def ranks(rows: Sequence[Row]) -> list[tuple[str, str]]:
         (side.processes, side.hosts, side.backend, side.threads_per_process)
         for row in rows
         for side in (row.own, row.baseline)
-        if side.processes > 1
+        if side.processes
     }
-    words = "{} processes on {} machine{s} by {}, threads of each: {}"
-    return [("ranks", words.format(*one, s="s" if one[1] > 1 else "")) for one in sorted(sides)]
+    words = "{} processes on {} machines by {}, each with {} threads"
+    return [("ranks", words.format(*one)) for one in sorted(sides)]
 
 
 def slices(rows: Sequence[Row]) -> str:
@@ -217,8 +217,7 @@ def tabulated(body: Sequence[Sequence[str]], columns: Sequence[str], left: int =
 def overworked(rows: Sequence[Row]) -> Iterator[str]:
     """A line for each row that kept more cores busy than its threads explain."""
     for row in rows:
-        cores = sum(row.own.cpu_seconds) / sum(row.own.seconds)
-        threads = row.own.processes * row.own.threads_per_process
+        cores, threads = sum(row.own.cpu_seconds) / sum(row.own.seconds), row.threads
         if cores > threads * MORE_THAN_EXPLAINED:
             name = row_id(row.own.name, row.setting.device)
             yield f"{name} kept {cores:.2f} cores busy, with {threads} threads: something works beside it"
