@@ -79,6 +79,7 @@ class Rank(Work):
 
     def hardware(self, device: str, threads: int | None) -> dict[str, Any]:
         """Joins the others, on a device of its own. The same for a worker of one process, and how many ranks it is."""
+        self.tell_facts()
         self.check_alike()
         if device == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -95,13 +96,15 @@ class Rank(Work):
         ranks = {"processes": self.line.ranks, "hosts": self.line.hosts, "backend": BACKENDS[device]}
         return found | ranks | {"threads_per_process": found["threads"]}
 
+    def tell_facts(self) -> None:
+        """Tells the other ranks what must be the same on all."""
+        facts = {f"implementations/{self.name}.py": sources.sha256(self.name)[:12], "torch": torch.__version__}
+        self.line.store.set(f"facts {self.line.rank}", repr(facts))
+
     def check_alike(self) -> None:
         """Raises Wrong unless all ranks have the same file and torch, which is to be known before it is called."""
-        key = "facts {}".format
-        facts = {f"implementations/{self.name}.py": sources.sha256(self.name)[:12], "torch": torch.__version__}
-        self.line.store.set(key(self.line.rank), repr(facts))
         self.line.store.set_timeout(timedelta(seconds=SECONDS))
-        found = [ast.literal_eval(self.line.store.get(key(rank)).decode()) for rank in range(self.line.ranks)]
+        found = [ast.literal_eval(self.line.store.get(f"facts {rank}").decode()) for rank in range(self.line.ranks)]
         for rank, other in enumerate(found):
             for what, own in found[0].items():
                 if other[what] != own:
