@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import implementations
+from benchmarks.measure import machines
 from benchmarks.runs import saved, statistics
 from benchmarks.runs.row import NAME
 from benchmarks.show import table
@@ -165,6 +166,8 @@ def checked_settings(option: Any) -> Settings:
         raise pytest.UsageError(f"--baseline {option.baseline}: expected one of {', '.join(baselines)}")
     devices = checked_devices(option.device)
     ranks = checked_ranks(integer("ranks", least=2), option)
+    if machines.count() > 1 and count > 1:
+        raise pytest.UsageError(f"--processes {count}: torchrun has started this one; leave it out on several machines")
     needed = implementations.processes(option.baseline) if option.baseline in baselines[2:] else 1
     if ranks < needed:
         raise pytest.UsageError(f"--baseline {option.baseline}: it trains in several processes; add --ranks {needed}")
@@ -193,8 +196,10 @@ def checked_settings(option: Any) -> Settings:
 
 def checked_ranks(ranks: int | None, option: Any) -> int:
     """How many ranks the rows of several get, 1 if there are to be none. Raises pytest.UsageError."""
-    available = cores()
-    if ranks and ranks > available and not option.benchmark_disable:
+    available, hosts = cores(), machines.count()
+    if (ranks or 1) % hosts:
+        raise pytest.UsageError(f"--ranks {ranks or 1}: expected as many on each of {hosts} machines")
+    if ranks and ranks // hosts > available and not option.benchmark_disable:
         raise pytest.UsageError(
             f"--ranks {ranks}: this machine has {available} cores, and ranks that wait for a core tell nothing; "
             "--benchmark-disable checks them and times none"

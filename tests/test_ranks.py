@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from benchmarks import options
-from benchmarks.measure import ranks
+from benchmarks.measure import ranks, silence
 from benchmarks.measure.ranks import Line, Rank, RankReply, together
 from benchmarks.measure.refusals import Wrong
 from benchmarks.measure.stopwatch import Time
@@ -135,7 +136,8 @@ def lines(monkeypatch):
     found = []
     for rank in (0, 1):
         line = object.__new__(Line)
-        line.store, line.rank, line.ranks, line.count = dist.TCPStore("127.0.0.1", store.port), rank, 2, ranks.Counter()
+        line.store, line.count = dist.TCPStore("127.0.0.1", store.port), ranks.Counter()
+        line.rank, line.ranks, line.hosts = rank, 2, 1
         found.append(line)
     yield found
     del store
@@ -174,6 +176,55 @@ def test_another_file_or_torch_elsewhere_is_named_before_anything_runs(other, wo
     for rank in (mine, theirs):
         with pytest.raises(Wrong, match=words):
             rank.check_alike()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.1.1"])
+def test_a_machine_whose_name_leads_to_itself_alone_is_named(address, lines, monkeypatch):
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    monkeypatch.setattr(ranks.socket, "gethostname", lambda: "box")
+    monkeypatch.setattr(ranks.socket, "gethostbyname", lambda name: address)
+    mine, theirs = (Rank("ddp", line) for line in lines)
+    assert mine.unreachable() == ""  # on one machine it does not matter
+    for line in lines:
+        line.hosts = 2
+    theirs.tell_facts()
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "eth0")
+    mine.tell_facts()
+    for rank in (mine, theirs):
+        with pytest.raises(Wrong, match=rf"^rank 1: box, .*, resolves to {re.escape(address)}: set GLOO_SOCKET_IFNAME"):
+            rank.check_alike()
+
+
+def test_the_exchange_is_what_a_step_takes_less_in_silence(lines, monkeypatch):
+    rank = Rank("ddp", lines[0])
+    rank.device, rank.timed_problem = "cpu", SimpleNamespace(start=None)
+    rank.problem = SimpleNamespace(x=range(640), batch_size=64, steps=10)
+    seconds = {"gloo": 5.0, "silent": 3.0}
+    monkeypatch.setattr(rank, "begin", lambda places: None)
+    monkeypatch.setattr(rank, "join", lambda backend: setattr(rank, "backend", backend))
+    monkeypatch.setattr(rank, "train", lambda task: (Time(seconds[rank.backend], 0.0, 1.0), None))
+    assert rank.exchange_seconds() == pytest.approx(0.2)
+    seconds["silent"] = 6.0
+    assert rank.exchange_seconds() is None  # noise
+    rank.problem.x = range(639)
+    assert rank.exchange_seconds() is None  # too few rows
+
+
+def test_in_silence_collectives_leave_tensors_as_they_are():
+    """Also those of DistributedDataParallel."""
+    dist.init_process_group(silence.SILENT, store=dist.HashStore(), rank=1, world_size=2)
+    try:
+        tensor = torch.arange(3.0)
+        dist.all_reduce(tensor)
+        dist.all_reduce(tensor, async_op=True).wait()
+        dist.broadcast(tensor, src=0)
+        dist.barrier()
+        assert tensor.tolist() == [0, 1, 2]
+        wrapped = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(4, 3))
+        wrapped(torch.ones(2, 4)).sum().backward()
+        assert wrapped.module.bias.grad.tolist() == [1, 1, 1]  # the mean over two ranks, of which one has said nothing
+    finally:
+        dist.destroy_process_group()
 
 
 def test_more_ranks_than_cores_are_checked_and_not_timed(monkeypatch):

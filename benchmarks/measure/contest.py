@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import implementations
-from benchmarks.measure import race, slices, stopwatch
+from benchmarks.measure import machines, race, slices, stopwatch
 from benchmarks.measure.race import Pair, Turn
 from benchmarks.measure.refusals import Lacking, NotComparable, Refusal, Wrong
 from benchmarks.measure.slices import Slice, Task
@@ -292,8 +292,8 @@ class Contest:
         least, ranks = implementations.processes(name), self.ranks_of(name)
         if ranks < least:
             return f"trains in at least {least} processes: --ranks {least}"
-        if self.device == "cuda" and ranks > torch.cuda.device_count():
-            return f"needs a GPU for each of {ranks} ranks; here are {torch.cuda.device_count()}"
+        if self.device == "cuda" and ranks // machines.count() > torch.cuda.device_count():
+            return f"needs a GPU for each of its ranks; {torch.cuda.device_count()} of them are here"
         return ""
 
     def ranks_of(self, name: str) -> int:
@@ -318,8 +318,8 @@ class Contest:
         worker = self.suite.workers.start(name, ranks)
         try:
             worker.give(self.suite.settings.timeout)
-            if ranks > 1:  # they share what one process would have
-                threads = max(1, (threads or torch.get_num_threads()) // ranks)
+            if ranks > 1:  # those of one machine share what one process would have there
+                threads = max(1, (threads or torch.get_num_threads()) * machines.count() // ranks)
             hardware = worker.do("hardware", self.device, threads, what="its start")
             first = worker.do("first_call", name, self.device, self.timed_problem(side), what="its first call")
             if first.lacks is not None:

@@ -9,19 +9,23 @@ import ast
 import gc
 import os
 import pickle
+import socket
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from statistics import median
 from time import monotonic
 from typing import Any, NamedTuple, NoReturn
 
 import torch
 import torch.distributed as dist
 
+from benchmarks.measure import silence
 from benchmarks.measure.refusals import Wrong
+from benchmarks.measure.slices import LONG, SHORT, STEPS, Slice, Task
 from benchmarks.measure.stopwatch import Time
 from benchmarks.measure.work import FirstCall, Reply, Work, carried_out
 from benchmarks.runs import sources
@@ -29,6 +33,7 @@ from reference.equivalence import Answer
 from reference.ranks import BACKENDS, SECONDS, agreed
 
 SECONDS_AFTER_FAULT = 5.0  # of one rank, for the others to say what theirs is
+TURNS = 5  # with and without the exchange
 FOREVER = 10 * 365 * 24 * 3600.0
 PIECE = 2**22  # bytes; at 8 MiB the store ends the connection
 
@@ -39,7 +44,7 @@ class Line:
     def __init__(self) -> None:
         self.store, self.rank, self.ranks = next(dist.rendezvous("env://", timeout=timedelta(seconds=SECONDS)))
         self.count: Counter[str] = Counter()  # by queue, of what was sent or received
-        self.hosts = self.ranks // int(os.environ["LOCAL_WORLD_SIZE"])
+        self.hosts = int(os.environ["GROUP_WORLD_SIZE"])
 
     def send(self, queue: str, what: Any) -> None:
         """Puts it at the end of a queue."""
@@ -75,7 +80,7 @@ class Rank(Work):
     """What one of several ranks can be told to do."""
 
     def __init__(self, name: str, line: Line) -> None:
-        self.name, self.line = name, line
+        self.name, self.line, self.groups = name, line, 0
 
     def hardware(self, device: str, threads: int | None) -> dict[str, Any]:
         """Joins the others, on a device of its own. The same for a worker of one process, and how many ranks it is."""
@@ -83,30 +88,52 @@ class Rank(Work):
         self.check_alike()
         if device == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        self.join(BACKENDS[device])
+        found = super().hardware(device, threads)
+        ranks = {"processes": self.line.ranks, "hosts": self.line.hosts, "backend": BACKENDS[device]}
+        return found | ranks | {"threads_per_process": found["threads"]}
+
+    def join(self, backend: str) -> None:
+        """Joins the others in a new group, in place of the one before."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        self.groups += 1
         with ended_after(SECONDS, f"rank {self.line.rank} is not connected to the other ranks after {SECONDS:g} s"):
             dist.init_process_group(
-                BACKENDS[device],
-                store=dist.PrefixStore("group", self.line.store),
+                backend,
+                store=dist.PrefixStore(f"group {self.groups}", self.line.store),
                 rank=self.line.rank,
                 world_size=self.line.ranks,
                 timeout=timedelta(seconds=SECONDS),
             )
             dist.barrier()  # some connect when they are used
-        found = super().hardware(device, threads)
-        ranks = {"processes": self.line.ranks, "hosts": self.line.hosts, "backend": BACKENDS[device]}
-        return found | ranks | {"threads_per_process": found["threads"]}
 
     def tell_facts(self) -> None:
         """Tells the other ranks what must be the same on all."""
         facts = {f"implementations/{self.name}.py": sources.sha256(self.name)[:12], "torch": torch.__version__}
-        self.line.store.set(f"facts {self.line.rank}", repr(facts))
+        self.line.store.set(f"facts {self.line.rank}", repr((facts, self.unreachable())))
+
+    def unreachable(self) -> str:
+        """Why gloo of other machines would not reach this one, in words; "" if it may."""
+        name = socket.gethostname()
+        if self.line.hosts == 1 or "GLOO_SOCKET_IFNAME" in os.environ:
+            return ""
+        try:
+            address = socket.gethostbyname(name)
+        except OSError:
+            address = "nothing"
+        if not address.startswith("127.") and address != "nothing":
+            return ""
+        return f"{name}, the name of its machine, resolves to {address}: set GLOO_SOCKET_IFNAME, as in docs/machines.md"
 
     def check_alike(self) -> None:
-        """Raises Wrong unless all ranks have the same file and torch, which is to be known before it is called."""
+        """Raises Wrong unless all have the same file and torch, and can reach each other, on every rank alike."""
         self.line.store.set_timeout(timedelta(seconds=SECONDS))
         found = [ast.literal_eval(self.line.store.get(f"facts {rank}").decode()) for rank in range(self.line.ranks)]
-        for rank, other in enumerate(found):
-            for what, own in found[0].items():
+        for rank, (other, unreachable) in enumerate(found):
+            if unreachable:
+                raise Wrong(f"rank {rank}: {unreachable}")
+            for what, own in found[0][0].items():
                 if other[what] != own:
                     raise Wrong(f"rank {rank} has {what} {other[what]}, rank 0 has {own}; expected the same on all")
 
@@ -114,6 +141,31 @@ class Rank(Work):
         """One timed call: all ranks start together."""
         dist.barrier()
         return super().lap(*arguments)
+
+    def counts(self) -> dict[str, float | None]:
+        """What a step consists of, as saved, and how long it takes for the exchange."""
+        return super().counts() | {"exchange_seconds": self.exchange_seconds()}
+
+    def exchange_seconds(self) -> float | None:
+        """That a step takes more than where nothing is exchanged, and what comes of it is wrong: the median of a few.
+
+        None where that is not more, or the rows are too few for slices.
+        """
+        if len(self.problem.x) < STEPS * self.problem.batch_size:
+            return None
+        long, short = Slice(0, STEPS), Slice(0, 1)
+        self.begin([long, short])
+        task = Task(self.timed_problem.start, (long,) * LONG + (short,) * SHORT)
+        differences = []
+        for _ in range(TURNS):
+            seconds = []
+            for backend in (BACKENDS[self.device], silence.SILENT):
+                self.join(backend)
+                time, _ = self.train(task)
+                seconds.append((time.seconds - (time.call_seconds or 0)) / self.problem.steps)
+            differences.append(seconds[0] - seconds[1])
+        found = median(differences)
+        return found if found > 0 else None
 
     def reply(self, order: str, arguments: Sequence[Any]) -> RankReply:
         """What comes of an order. If that is wrong the others, who may wait for this rank, are told so at once."""

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import stopwatch
+from benchmarks.measure import machines, stopwatch
 from benchmarks.measure.refusals import Wrong
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +50,7 @@ class Workers:
         self.token_file.write_text(self.token)
         self.say = say or (lambda line: None)
         self.socket, self.address = listening(self.folder)
+        self.others = machines.Others() if machines.count() > 1 else None
         forks = hasattr(os, "fork") and not fresh
         self.server = self.launched("serve", start_new_session=True) if forks else None
         self.orders: Connection | None = None  # the connection to that process, which is still starting
@@ -66,6 +67,8 @@ class Workers:
         if self.server:
             self.server.kill()
             self.server.wait()
+        if self.others:
+            self.others.dismiss()
         self.socket.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -95,8 +98,8 @@ class Workers:
         """The process of a new interpreter. through: the arguments of torchrun, which starts it there."""
         command = [sys.executable, *through, "-m", "benchmarks.measure.worker", self.address, *role]
         environment = {name: value for name, value in os.environ.items() if name != HUSHED}
-        if through:  # else torchrun gives them one; how many it shall be they are told
-            environment.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
+        if through:
+            environment.setdefault(*machines.THREADS)
         with self.token_file.open() as token:
             return subprocess.Popen(command, cwd=ROOT, stdin=token, env=environment, **options)
 
@@ -218,11 +221,7 @@ class Worker:
         uncounted = started if self.is_child else [self.pid, *started]  # the system counts ended children of this one
         self.workers.ended = added(self.workers.ended, (cpu_seconds_of_all(uncounted), switches_of(self.pid)))
         self.workers.alive.remove(self)
-        with suppress(OSError):
-            os.killpg(self.pid, signal.SIGKILL)
-        for pid in started:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        kill(self.pid, started)
         if self.connection:
             self.connection.close()  # last: it would end by itself, and have a status of its own
         self.status = self.wait()
@@ -270,11 +269,13 @@ class Ranks(Worker):
     def __init__(self, workers: Workers, name: str, ranks: int, log: Path) -> None:
         """Starts it; ranks: so many."""
         self.logs = log.with_suffix("")  # a folder: torchrun's own words are in the log, the ranks' in here
-        through = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+        self.row = machines.Row(log.stem, name, ranks, machines.free_port() if workers.others else None)
+        if workers.others:
+            workers.others.tell("start", self.row)
         with log.open("ab") as output:
             self.process = workers.launched(
                 *("rank", name),
-                through=[*through, f"--log-dir={self.logs}", "--redirects=3"],
+                through=[*machines.torchrun(self.row), f"--log-dir={self.logs}", "--redirects=3"],
                 **{"stdout": output, "stderr": output, "start_new_session": True},
             )
         super().__init__(workers, name, self.process.pid, None, log, self.process.wait)
@@ -282,6 +283,12 @@ class Ranks(Worker):
             self.connection = workers.accepted(self.pid, self.process.poll)
         except EOFError:
             raise Wrong(self.ending()) from None
+
+    def stop(self) -> int:
+        """Ends it, on the other machines too."""
+        if self.status is None and self.workers.others:
+            self.workers.others.tell("stop", self.row)
+        return super().stop()
 
     def ending(self) -> str:
         """How it ended: torchrun notices what a rank ended of, ends the others and says which was the first."""
@@ -291,7 +298,7 @@ class Ranks(Worker):
         found = FIRST_ENDED.search(self.log.read_text(errors="replace"))
         if not found:
             return f"torchrun {in_words(status, self.log)}"
-        rank, local_rank, ended = map(int, found.groups())
+        rank, local_rank, ended = map(int, found.groups())  # a rank of this machine
         (log,) = self.logs.glob(f"*/attempt_0/{local_rank}/stderr.log")
         return f"rank {rank}: {in_words(ended, log)}"
 
@@ -377,6 +384,15 @@ def switches_of(pid: int) -> int:
     except OSError:
         return 0
     return int(status.partition("nonvoluntary_ctxt_switches:")[2].partition("\n")[0] or 0)
+
+
+def kill(pid: int, started: Sequence[int]) -> None:
+    """Ends a process that leads a group, and those that it has started."""
+    with suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
+    for other in started:
+        with suppress(OSError):
+            os.kill(other, signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:

@@ -67,6 +67,7 @@ class Side:
 
     seconds, cpu_seconds: of a run, one of each for each pair.  call_seconds: what of a run a call pays once, None where
     whole runs were timed.  What is counted is None outside torch, kernels also on a CPU.
+    exchange_seconds: of a step, which waits so long for other ranks.
     processes, hosts, threads_per_process, backend: in how many ranks it trained, on how many machines, each rank with
     how many threads, and by what they spoke with each other; None in one process, which has the setting's threads.
     """
@@ -83,6 +84,7 @@ class Side:
     bytes_per_step: float | None = None
     calls_per_step: float | None = None
     kernels_per_epoch: float | None = None
+    exchange_seconds: float | None = None
     processes: int | None = None
     hosts: int | None = None
     threads_per_process: int | None = None

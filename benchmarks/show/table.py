@@ -19,7 +19,7 @@ MORE_THAN_EXPLAINED = 1.05  # cores busy over threads: the CPU clock is not exac
 DISPENSABLE = ("first call", "x floor", "lines", "us/step more", "judged by")
 CHOICES = (
     *("ms/epoch", "us/step", "x floor", "baseline", "x baseline", "99 % interval", "judged by", "verdict"),
-    *("us/step more", "first call", "error", "lines", *cells.COUNTS, "kernels/epoch"),
+    *("us/step more", "first call", "error", "lines", *cells.COUNTS, "kernels/epoch", "exchange"),
 )
 tabulate.MIN_PADDING = 0  # no blanks around a header that is wider than its column
 
