@@ -52,8 +52,10 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def shown(value: str | float) -> str:
+def shown(value: str | float | None) -> str:
     """The value of a field, hashes by their beginning."""
+    if value is None:
+        return "none"
     return str(value)[:60] if len(str(value)) != 64 else str(value)[:12]
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import implementations
+from benchmarks.measure import machines
 from benchmarks.runs import saved, statistics
 from benchmarks.runs.row import NAME
 from benchmarks.show import table
@@ -69,6 +70,7 @@ class Settings(NamedTuple):
 
     batch_sizes, rows: every combination is a timed problem; None stands for all rows.
     pairs: None stands for as many as the time allows.  budget: seconds for all timed pairs together.
+    ranks: of each implementation that trains in several, 1 if these are left out.
     timeout: seconds for a row, after which it has none.  spawn: whether workers are fresh processes, not forks.
     processes: how many times the run is repeated in a fresh process.  part: which of them this one is, or None.
     margin: the least ratio that counts, less 1; None leaves it to the A/A check.
@@ -90,6 +92,7 @@ class Settings(NamedTuple):
     columns: tuple[str, ...]
     timeout: float
     spawn: bool
+    ranks: int
 
 
 def add(parser: pytest.Parser) -> None:
@@ -109,6 +112,7 @@ def add(parser: pytest.Parser) -> None:
     )
     group.addoption("--baseline", default="torch_nn", help="torch_nn, parent, or the name of an implementation")
     group.addoption("--torch-threads", help="threads for torch and NumPy (their own choice)")
+    group.addoption("--ranks", help="run what trains in several processes in so many, by torchrun (it is left out)")
     columns = ", ".join(table.CHOICES).replace("%", "%%")
     group.addoption("--columns", help=f"of the table, some of: {columns} (what fits)")
     group.addoption("--quick", action="store_true", help="a first look: fewer rows and pairs, wider intervals")
@@ -161,6 +165,12 @@ def checked_settings(option: Any) -> Settings:
     if option.baseline not in baselines:
         raise pytest.UsageError(f"--baseline {option.baseline}: expected one of {', '.join(baselines)}")
     devices = checked_devices(option.device)
+    ranks = checked_ranks(integer("ranks", least=2), option)
+    if machines.count() > 1 and count > 1:
+        raise pytest.UsageError(f"--processes {count}: torchrun has started this one; leave it out on several machines")
+    needed = implementations.processes(option.baseline) if option.baseline in baselines[2:] else 1
+    if ranks < needed:
+        raise pytest.UsageError(f"--baseline {option.baseline}: it trains in several processes; add --ranks {needed}")
     runs_on = implementations.devices(option.baseline) if option.baseline in baselines[2:] else devices
     if not set(devices) & set(runs_on):
         raise pytest.UsageError(f"--baseline {option.baseline}: it runs on {', '.join(runs_on)} only, the rows do not")
@@ -180,7 +190,26 @@ def checked_settings(option: Any) -> Settings:
         columns=checked_columns(option.columns),
         timeout=checked_timeout(option.timeout),
         spawn=option.spawn,
+        ranks=ranks,
     )
+
+
+def checked_ranks(ranks: int | None, option: Any) -> int:
+    """How many ranks the rows of several get, 1 if there are to be none. Raises pytest.UsageError."""
+    available, hosts = cores(), machines.count()
+    if (ranks or 1) % hosts:
+        raise pytest.UsageError(f"--ranks {ranks or 1}: expected as many on each of {hosts} machines")
+    if ranks and ranks // hosts > available and not option.benchmark_disable:
+        raise pytest.UsageError(
+            f"--ranks {ranks}: this machine has {available} cores, and ranks that wait for a core tell nothing; "
+            "--benchmark-disable checks them and times none"
+        )
+    return ranks or 1
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_name(name: str) -> None:

@@ -81,7 +81,7 @@ class Session:
             return suite
 
     def say_devices(self) -> None:
-        """One line: which GPU it is, or what is not run without one, unless only the CPU was asked for."""
+        """A line: which GPU it is, or what is not run without one, unless only the CPU was asked for; one of ranks."""
         if "cuda" in self.settings.devices:
             self.line(table.wrapped(gpu_in_words()))
         elif self.settings.devices != ("cpu",):
@@ -89,6 +89,11 @@ class Session:
         elif self.config.option.device == "auto":
             only = ", ".join(name for name in implementations.names() if implementations.devices(name) == ("cuda",))
             self.line(f"device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them {only}")
+
+        several = [name for name in implementations.names() if implementations.processes(name) > 1]
+        if several and self.settings.ranks == 1:
+            needed = min(map(implementations.processes, several))
+            self.line(table.wrapped(f"one process each; not run without --ranks {needed}: {', '.join(several)}"))
 
     def line(self, text: str) -> None:
         """Writes a line for who reads the run."""

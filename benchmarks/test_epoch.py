@@ -30,7 +30,7 @@ def pytest_generate_tests(metafunc: Any) -> None:
         for rows in settings.rows
         for batch_size in settings.batch_sizes
         for name in implementations.names()
-        if device in implementations.devices(name)
+        if device in implementations.devices(name) and (settings.ranks > 1 or implementations.processes(name) == 1)
     ]
     metafunc.parametrize(("name", "device", "rows", "batch_size"), rows)
 

@@ -32,6 +32,7 @@ GOOD = {
     "columns": None,
     "timeout": None,
     "spawn": False,
+    "ranks": None,
 }
 
 
@@ -41,7 +42,7 @@ def settings(**changed):
 
 def test_the_defaults():
     place = ("digits", ("cpu",), (64,), (None,), 1, None, "torch_nn", None)
-    rest = (options.FULL_SECONDS, 1, None, None, (), options.TIMEOUT_SECONDS, False)
+    rest = (options.FULL_SECONDS, 1, None, None, (), options.TIMEOUT_SECONDS, False, 1)
     assert settings() == options.Settings(*place, *rest)
 
 
@@ -102,7 +103,7 @@ def test_columns():
         ({"margin": "1e9"}, "--margin 1e9: expected auto or a number of percent, 0.01 to 100"),
         ({"margin": "one"}, "--margin one: expected auto or a number of percent, 0.01 to 100"),
         ({"torch_threads": "0"}, "--torch-threads 0: expected a whole number of at least 1"),
-        ({"baseline": "nobody"}, "--baseline nobody: expected one of torch_nn, parent, autograd_arange"),
+        ({"baseline": "nobody"}, "--baseline nobody: expected one of torch_nn, parent, allreduce_async"),
         ({"timeout": "0"}, "--timeout 0: expected a number of seconds, at least 1"),
         ({"timeout": "soon"}, "--timeout soon: expected a number of seconds, at least 1"),
         ({"timeout": "nan"}, "--timeout nan: expected a number of seconds, at least 1"),

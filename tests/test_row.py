@@ -31,7 +31,7 @@ def test_a_published_row_is_saved_as_it_was(name):
 
 def test_the_keys_of_a_saved_row_keep_their_order():
     saved = json.loads((ROOT / "results" / "ladder.json").read_text())["benchmarks"][0]["extra_info"]
-    assert list(Row.from_dict(saved).to_dict()) == list(saved)
+    assert [key for key in Row.from_dict(saved).to_dict() if key in saved] == list(saved)
 
 
 @given(text=st.text(st.characters()))  # lone surrogates among them, as in a file's name that is no UTF-8

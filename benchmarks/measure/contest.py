@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import implementations
-from benchmarks.measure import race, slices, stopwatch
+from benchmarks.measure import machines, race, slices, stopwatch
 from benchmarks.measure.race import Pair, Turn
 from benchmarks.measure.refusals import Lacking, NotComparable, Refusal, Wrong
 from benchmarks.measure.slices import Slice, Task
@@ -78,7 +78,12 @@ class Entrant:
         """Raises Wrong if its worker has computed since."""
         self.worker.check_rested(seconds)
 
-    def side(self, turns: Sequence[Turn], counts: dict[str, float | None] | None) -> Side:
+    @property
+    def placement(self) -> dict[str, Any]:
+        """Its ranks, as a row says it; None for one process."""
+        return {field: self.hardware.get(field) for field in ("processes", "hosts", "threads_per_process", "backend")}
+
+    def side(self, turns: Sequence[Turn], counts: dict[str, Any] | None) -> Side:
         """What a row says of it."""
         source, c_source = sources.sources(self.name)
         call_seconds = [turn.time.call_seconds for turn in turns if turn.time.call_seconds is not None]
@@ -88,6 +93,7 @@ class Entrant:
             error=self.error,
             lines=implementations.lines_of_code(source) + implementations.c_lines_of_code(c_source),
             source_sha256=sources.sha256(self.name),
+            **self.placement,
             seconds=tuple(turn.time.seconds for turn in turns),
             cpu_seconds=tuple(turn.time.cpu_seconds for turn in turns),
             call_seconds=median(call_seconds) if call_seconds else None,
@@ -145,7 +151,7 @@ class Contest:
                 return None
             own.rest()  # or it would slow what is measured beside the rows
             baseline = self.baseline(self.suite.baseline_of(name))
-            benchmark.group = self.group()  # before the race, which notes it
+            benchmark.group = self.group(own, baseline)  # before the race, which notes it
             self.suite.aa_check(self.device).go_on()
             places = self.places_for(own, baseline)
             most, begun = self.suite.settings.pairs or MOST_PAIRS, perf_counter()
@@ -281,6 +287,20 @@ class Contest:
             return lacks
         return implementations.too_old(name, self.baseline(REFERENCE).hardware["capability"])
 
+    def lacks_ranks(self, name: str) -> str:
+        """What it needs more of for its ranks than there is, in words; "" if it can run."""
+        least, ranks = implementations.processes(name), self.ranks_of(name)
+        if ranks < least:
+            return f"trains in at least {least} processes: --ranks {least}"
+        if self.device == "cuda" and ranks // machines.count() > torch.cuda.device_count():
+            return f"needs a GPU for each of its ranks; {torch.cuda.device_count()} of them are here"
+        return ""
+
+    def ranks_of(self, name: str) -> int:
+        """How many ranks an implementation trains in."""
+        several = name not in (REFERENCE, COPY) and implementations.processes(name) > 1
+        return self.suite.settings.ranks if several else 1
+
     def admitted(self, name: str, side: str = "own") -> Entrant:
         """The Entrant of this name: starts a worker, trains once, the first call, and checks. Raises a Refusal.
 
@@ -291,12 +311,16 @@ class Contest:
                 raise Wrong(complaint)
             if self.device not in implementations.devices(name):
                 raise NotComparable(f"does not run on {self.device}")
-            if lacks := self.lacks(name):
+            if lacks := self.lacks(name) or self.lacks_ranks(name):
                 raise Lacking(lacks)
-        worker = self.suite.workers.start(name)
+        ranks = self.ranks_of(name)
+        threads = self.suite.settings.threads
+        worker = self.suite.workers.start(name, ranks)
         try:
             worker.give(self.suite.settings.timeout)
-            hardware = worker.do("hardware", self.device, self.suite.settings.threads, what="its start")
+            if ranks > 1:  # those of one machine share what one process would have there
+                threads = max(1, (threads or torch.get_num_threads()) * machines.count() // ranks)
+            hardware = worker.do("hardware", self.device, threads, what="its start")
             first = worker.do("first_call", name, self.device, self.timed_problem(side), what="its first call")
             if first.lacks is not None:
                 raise Lacking(first.lacks)
@@ -376,9 +400,11 @@ class Contest:
             baseline_first=tuple(pair.baseline_first for pair in pairs),
         )
 
-    def group(self) -> str:
+    def group(self, own: Entrant, baseline: Entrant) -> str:
         """The group of a row in pytest-benchmark's own tables: rows that answer one question in one place."""
         facts = vars(self.setting) | {"baseline_source_sha256": sources.sha256(REFERENCE)}
+        for prefix, entrant in (("", own), ("baseline_", baseline)):
+            facts |= {f"{prefix}{field}": value for field, value in entrant.placement.items()}
         words = [
             f"{word} {facts[word]}" for word in ("dataset", "rows", "batch_size", "epochs", "device_name", "threads")
         ]

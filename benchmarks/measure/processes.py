@@ -81,7 +81,7 @@ def joined_row(parts: Sequence[Content]) -> Content:
     """One row from those of several processes. Raises Unlike."""
     for number, part in enumerate(parts):
         for field in (*FINGERPRINT, "source_sha256"):
-            if part[field] != parts[0][field]:
+            if part.get(field) != parts[0].get(field):
                 raise Unlike(f"{field} of {part['name']} is another in process {number + 1}: was something changed?")
     return joined([Row.from_dict(part) for part in parts], range(len(parts))).to_dict()
 

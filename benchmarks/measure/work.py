@@ -15,6 +15,7 @@ from torch import Tensor
 import implementations
 from benchmarks.measure import counts, floor, slices
 from benchmarks.measure.lacking import lacking
+from benchmarks.measure.refusals import Refusal
 from benchmarks.measure.slices import Slice, Task
 from benchmarks.measure.stopwatch import Time, clock, timed
 from benchmarks.runs.saved import COPY, REFERENCE
@@ -59,6 +60,9 @@ class FirstCall(NamedTuple):
     seconds: float
     answer: Answer
     lacks: str | None
+
+
+Reply = tuple[str, Any]  # how it went, and what came of it: "done" and the answer, "raised" or "wrong" and the words
 
 
 class Work:
@@ -189,6 +193,21 @@ class Work:
     def floor(self) -> floor.Floor:
         """The Floor of the timed problem on this device."""
         return floor.floor(self.problem)
+
+
+def carried_out(work: Work, order: str, arguments: Sequence[Any]) -> Reply:
+    """The Reply to an order. A child that a trainer forked and that came back here ends."""
+    process = os.getpid()
+    reply: Reply
+    try:
+        reply = "done", getattr(work, order)(*arguments)
+    except Refusal as refusal:
+        reply = "wrong", str(refusal)
+    except BaseException as raised:  # a trainer may even interrupt its own process
+        reply = "raised", equivalence.described(raised)
+    if os.getpid() != process:
+        os._exit(0)
+    return reply
 
 
 def tensors(arrays: Sequence[Any], device: str = "cpu") -> tuple[Tensor, ...]:

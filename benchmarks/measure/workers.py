@@ -1,6 +1,7 @@
 """Starts workers, tells them what to do, and says how they ended if they did: what a trainer does costs its own row."""
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -10,14 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from glob import glob
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import stopwatch
+from benchmarks.measure import machines, stopwatch
 from benchmarks.measure.refusals import Wrong
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,10 @@ START_SECONDS = 120  # for a process to start and to import torch
 HELLO_SECONDS = 5  # to say who it is
 LOOK_AFTER, SAY_AFTER = 1, 10  # seconds of waiting, each time
 LAST_LINE = 200  # characters
+TORCHRUN_SECONDS = 5  # for torchrun to notice that a rank has ended, and to end the others
+FIRST_ENDED = re.compile(  # as it reports this; a rank is numbered among all, and among those of its machine
+    r"Root Cause \(first observed failure\):\n.*?rank +: (\d+) \(local_rank: (\d+)\)\n +exitcode +: (-?\d+)", re.DOTALL
+)
 HUSHED = "TORCHDYNAMO_SUPPRESS_ERRORS"  # lets torch.compile fail unseen, and its row be timed as if it were compiled
 LONGEST_ADDRESS = 103  # bytes of a socket's path, the least that a system allows (macOS)
 STIRRED_SECONDS, STIRRED = 0.002, 0.05  # what a side may compute while it should rest: so long, and of the other's time
@@ -45,6 +50,7 @@ class Workers:
         self.token_file.write_text(self.token)
         self.say = say or (lambda line: None)
         self.socket, self.address = listening(self.folder)
+        self.others = machines.Others() if machines.count() > 1 else None
         forks = hasattr(os, "fork") and not fresh
         self.server = self.launched("serve", start_new_session=True) if forks else None
         self.orders: Connection | None = None  # the connection to that process, which is still starting
@@ -61,42 +67,51 @@ class Workers:
         if self.server:
             self.server.kill()
             self.server.wait()
+        if self.others:
+            self.others.dismiss()
         self.socket.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self, name: str) -> "Worker":
-        """A Worker for the implementation of this name; nothing of it has run yet."""
+    def start(self, name: str, ranks: int = 1) -> "Worker":
+        """A Worker for the implementation of this name; nothing of it has run yet.
+
+        ranks: more than one are processes that torchrun starts, and the first of them answers for all.
+        """
         log = self.folder / f"{len(list(self.folder.glob('*.log')))}.log"
         log.touch()
-        if self.server is None:
+        if self.server and self.orders is None:
+            self.orders = self.accepted(self.server.pid)  # first: who comes unexpected is let go
+        if ranks > 1:
+            return Ranks(self, name, ranks, log)
+        if self.orders is None:
             with log.open("ab") as output:
                 process = self.launched(stdout=output, stderr=output, start_new_session=True)
             connection = self.accepted(process.pid)
-            worker = Worker(self, name, process.pid, connection, log, process.wait)
-        else:
-            if self.orders is None:
-                self.orders = self.accepted(self.server.pid)
-            orders = self.orders
-            orders.send(("fork", str(log)))
-            forked = orders.recv()
-            connection = self.accepted(forked)
-            worker = Worker(self, name, forked, connection, log, lambda: self.exit_status(orders, forked))
-        self.alive.append(worker)
-        return worker
+            return Worker(self, name, process.pid, connection, log, process.wait)
+        orders = self.orders
+        orders.send(("fork", str(log)))
+        forked = orders.recv()
+        connection = self.accepted(forked)
+        return Worker(self, name, forked, connection, log, lambda: self.exit_status(orders, forked), is_child=False)
 
-    def launched(self, *role: str, **options: Any) -> subprocess.Popen:
-        """The process of a new interpreter."""
-        command = [sys.executable, "-m", "benchmarks.measure.worker", self.address, *role]
+    def launched(self, *role: str, through: Sequence[str] = (), **options: Any) -> subprocess.Popen:
+        """The process of a new interpreter. through: the arguments of torchrun, which starts it there."""
+        command = [sys.executable, *through, "-m", "benchmarks.measure.worker", self.address, *role]
         environment = {name: value for name, value in os.environ.items() if name != HUSHED}
+        if through:
+            environment.setdefault(*machines.THREADS)
         with self.token_file.open() as token:
             return subprocess.Popen(command, cwd=ROOT, stdin=token, env=environment, **options)
 
-    def accepted(self, expected: int) -> Connection:
-        """The connection of the process with this number, which knows the token. Raises Wrong if it does not come."""
+    def accepted(self, expected: int, has_ended: Callable[[], Any] = lambda: None) -> Connection:
+        """The connection of the process with this number, which knows the token. Raises Wrong if it does not come.
+
+        Raises EOFError when that process has ended.
+        """
         end = time.monotonic() + START_SECONDS
-        with suppress(TimeoutError):
-            while time.monotonic() < end:
-                self.socket.settimeout(end - time.monotonic())
+        while time.monotonic() < end:
+            self.socket.settimeout(LOOK_AFTER)
+            with suppress(TimeoutError):
                 line, _ = self.socket.accept()
                 line.setblocking(True)
                 connection = Connection(line.detach())
@@ -105,6 +120,8 @@ class Workers:
                     if known and secrets.compare_digest(known, f"{self.token} {expected}".encode()):
                         return connection
                 connection.close()
+            if has_ended() is not None:
+                raise EOFError
         raise Wrong(f"its process has not started within {START_SECONDS} s")
 
     def exit_status(self, orders: Connection, pid: int) -> int:
@@ -128,13 +145,25 @@ class Worker:
     """One process, from the side of who gives orders."""
 
     def __init__(
-        self, workers: Workers, name: str, pid: int, connection: Connection, log: Path, wait: Callable[[], int]
+        self,
+        workers: Workers,
+        name: str,
+        pid: int,
+        connection: Connection | None,
+        log: Path,
+        wait: Callable[[], int],
+        is_child: bool = True,
     ) -> None:
-        """wait: returns the exit status of the process when that has ended."""
+        """connection: None until there is one.  wait: returns the exit status of the process when that has ended.
+
+        is_child: whether this process has started it.
+        """
         self.workers, self.name, self.pid = workers, name, pid
-        self.connection, self.log, self.wait = connection, log, wait
+        self.connection: Any = connection
+        self.log, self.wait, self.is_child = log, wait, is_child
         self.status: int | None = None
         self.give(float("inf"))
+        workers.alive.append(self)
 
     def give(self, seconds: float) -> None:
         """From now on it has so many seconds for all that it is told to do."""
@@ -158,9 +187,9 @@ class Worker:
         except BaseException:  # its answer will come when nobody waits for it any more
             self.stop()
             raise
-        if outcome == "raised":
-            raise Wrong(f"raised {value}")
-        return value
+        if outcome == "done":
+            return value
+        raise Wrong(f"raised {value}" if outcome == "raised" else value)
 
     def wait_for_answer(self, what: str) -> None:
         """Returns when there is an answer. Raises Wrong when its time is over."""
@@ -182,29 +211,19 @@ class Worker:
 
     def ending(self) -> str:
         """How a worker ended that is no more, in words: by a signal or with a status, and its last line."""
-        status = self.stop()
-        how = f"died of {signal_name(-status)}" if status < 0 else f"ended its process, status {status}"
-        with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - LAST_LINE * 100))
-            written = file.read().decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(written) if line.strip()), "")
-        return how + (f"; the last that it wrote: {last[-LAST_LINE:]}" if last else "")
+        return in_words(self.stop(), self.log)
 
     def stop(self) -> int:
         """Ends the process and all that it has started: its exit status, its own if it had ended by itself."""
         if self.status is not None:
             return self.status
         started = descendants(self.pid)
-        # This process counts its own children itself when they have ended: a worker that nobody has forked for it.
-        uncounted = [self.pid, *started] if self.workers.server else started
+        uncounted = started if self.is_child else [self.pid, *started]  # the system counts ended children of this one
         self.workers.ended = added(self.workers.ended, (cpu_seconds_of_all(uncounted), switches_of(self.pid)))
         self.workers.alive.remove(self)
-        with suppress(OSError):
-            os.killpg(self.pid, signal.SIGKILL)
-        for pid in started:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        self.connection.close()  # last: it would end by itself, and have a status of its own
+        kill(self.pid, started)
+        if self.connection:
+            self.connection.close()  # last: it would end by itself, and have a status of its own
         self.status = self.wait()
         return self.status
 
@@ -242,6 +261,56 @@ class Worker:
         """A child or a thread, for people."""
         children = descendants(self.pid)
         return f"a child process ({', '.join(map(str, children))})" if children else "a thread"
+
+
+class Ranks(Worker):
+    """A worker of several processes: torchrun, and the ranks that it has started, from the side of who gives orders."""
+
+    def __init__(self, workers: Workers, name: str, ranks: int, log: Path) -> None:
+        """Starts it; ranks: so many."""
+        self.logs = log.with_suffix("")  # a folder: torchrun's own words are in the log, the ranks' in here
+        self.row = machines.Row(log.stem, name, ranks, machines.free_port() if workers.others else None)
+        if workers.others:
+            workers.others.tell("start", self.row)
+        with log.open("ab") as output:
+            self.process = workers.launched(
+                *("rank", name),
+                through=[*machines.torchrun(self.row), f"--log-dir={self.logs}", "--redirects=3"],
+                **{"stdout": output, "stderr": output, "start_new_session": True},
+            )
+        super().__init__(workers, name, self.process.pid, None, log, self.process.wait)
+        try:
+            self.connection = workers.accepted(self.pid, self.process.poll)
+        except EOFError:
+            raise Wrong(self.ending()) from None
+
+    def stop(self) -> int:
+        """Ends it, on the other machines too."""
+        if self.status is None and self.workers.others:
+            self.workers.others.tell("stop", self.row)
+        return super().stop()
+
+    def ending(self) -> str:
+        """How it ended: torchrun notices what a rank ended of, ends the others and says which was the first."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(TORCHRUN_SECONDS)
+        status = self.stop()
+        found = FIRST_ENDED.search(self.log.read_text(errors="replace"))
+        if not found:
+            return f"torchrun {in_words(status, self.log)}"
+        rank, local_rank, ended = map(int, found.groups())  # a rank of this machine
+        (log,) = self.logs.glob(f"*/attempt_0/{local_rank}/stderr.log")
+        return f"rank {rank}: {in_words(ended, log)}"
+
+
+def in_words(status: int, log: Path) -> str:
+    """How a process ended, from its exit status, which is negative for a signal, and the last line in its log."""
+    how = f"died of {signal_name(-status)}" if status < 0 else f"ended its process, status {status}"
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LAST_LINE * 100))
+        written = file.read().decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(written) if line.strip()), "")
+    return how + (f"; the last that it wrote: {last[-LAST_LINE:]}" if last else "")
 
 
 def added(*usages: Usage) -> Usage:
@@ -315,6 +384,15 @@ def switches_of(pid: int) -> int:
     except OSError:
         return 0
     return int(status.partition("nonvoluntary_ctxt_switches:")[2].partition("\n")[0] or 0)
+
+
+def kill(pid: int, started: Sequence[int]) -> None:
+    """Ends a process that leads a group, and those that it has started."""
+    with suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
+    for other in started:
+        with suppress(OSError):
+            os.kill(other, signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:

@@ -263,7 +263,7 @@ def refused_fields(path: Path) -> tuple[list[str], int]:
     run = saved.load(path)
     refused = []
     for field, value in run.rows[0].fingerprint.items():
-        changed = f"other {value}" if isinstance(value, str) else value + 1
+        changed = f"other {value}" if isinstance(value, str) else (value or 0) + 1
         rows = tuple(Row.from_dict(row.to_dict() | {field: changed}) for row in run.rows)
         reasons = compare.unlike(run, replace(run, rows=rows))
         if len(reasons) == 1 and reasons[0].startswith(f"{field} is "):

@@ -67,6 +67,9 @@ class Side:
 
     seconds, cpu_seconds: of a run, one of each for each pair.  call_seconds: what of a run a call pays once, None where
     whole runs were timed.  What is counted is None outside torch, kernels also on a CPU.
+    exchange_seconds: of a step, which waits so long for other ranks.
+    processes, hosts, threads_per_process, backend: in how many ranks it trained, on how many machines, each rank with
+    how many threads, and by what they spoke with each other; None in one process, which has the setting's threads.
     """
 
     name: str
@@ -81,6 +84,11 @@ class Side:
     bytes_per_step: float | None = None
     calls_per_step: float | None = None
     kernels_per_epoch: float | None = None
+    exchange_seconds: float | None = None
+    processes: int | None = None
+    hosts: int | None = None
+    threads_per_process: int | None = None
+    backend: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +130,11 @@ class Row:
         """What tells the rows of one run apart."""
         return self.own.name, *self.place
 
+    @property
+    def threads(self) -> int:
+        """Of the implementation, in all its processes together."""
+        return (self.own.processes or 1) * (self.own.threads_per_process or self.setting.threads)
+
     @cached_property
     def log_ratios(self) -> Sample:
         """The Sample of log(baseline / own) of each pair, by process: above 0 is faster than the baseline."""
@@ -131,7 +144,7 @@ class Row:
         return Sample([sorted(values) for values in found.values()])  # sorted once: every interval does it again
 
     @property
-    def fingerprint(self) -> dict[str, str | float]:
+    def fingerprint(self) -> dict[str, str | float | None]:
         """What must be the same in rows that are compared, by its key in a saved row."""
         return {key: attrgetter(LAYOUT[key])(self) for key in FINGERPRINT}
 
@@ -190,6 +203,7 @@ FINGERPRINT = (
     *("dataset_sha256", "rows", "features", "classes", "batch_size", "epochs", "learning_rate", "dtype"),
     *("device_name", "threads", "system", "python", "torch", "numpy", "numba", "jax", "triton"),
     *("checker_sha256", "baseline_source_sha256"),
+    *(f"{side}{field}" for side in ("", "baseline_") for field in ("processes", "hosts", "threads_per_process")),
 )
 
 

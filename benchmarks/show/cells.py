@@ -70,6 +70,7 @@ def of_trainer(side: Side, error: float) -> Cells:
         "KB/step": "" if size is None else f"{size / 1e3:.1f}",
         "calls/step": whole(side.calls_per_step),
         "kernels/epoch": whole(side.kernels_per_epoch),
+        "exchange": "" if side.exchange_seconds is None else f"{side.exchange_seconds * 1e6:.1f}",
     }
 
 

@@ -19,7 +19,7 @@ MORE_THAN_EXPLAINED = 1.05  # cores busy over threads: the CPU clock is not exac
 DISPENSABLE = ("first call", "x floor", "lines", "us/step more", "judged by")
 CHOICES = (
     *("ms/epoch", "us/step", "x floor", "baseline", "x baseline", "99 % interval", "judged by", "verdict"),
-    *("us/step more", "first call", "error", "lines", *cells.COUNTS, "kernels/epoch"),
+    *("us/step more", "first call", "error", "lines", *cells.COUNTS, "kernels/epoch", "exchange"),
 )
 tabulate.MIN_PADDING = 0  # no blanks around a header that is wider than its column
 
@@ -45,12 +45,25 @@ def facts(run: Run) -> list[tuple[str, str]]:
             f"{setting.dtype}",
         ),
         ("machine", f"{devices}; {setting.threads} threads; {setting.system}"),
+        *ranks(rows),
         ("floor", "; ".join(floors(rows))),
         ("versions", f"python {setting.python}, torch {setting.torch}, numpy {setting.numpy}"),
         ("pairs", f"{count} a row{fresh}{slices(rows)}; the 99 % interval holds the true median in 99 % of runs"),
         ("A/A check", "; ".join(aa_checks(run))),
         ("verdicts", meaning_of_words(run)),
     ]
+
+
+def ranks(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """In how many processes those rows train that train in several, if there are any."""
+    sides = {
+        (side.processes, side.hosts, side.backend, side.threads_per_process)
+        for row in rows
+        for side in (row.own, row.baseline)
+        if side.processes
+    }
+    words = "{} processes on {} machines by {}, each with {} threads"
+    return [("ranks", words.format(*one)) for one in sorted(sides)]
 
 
 def slices(rows: Sequence[Row]) -> str:
@@ -204,7 +217,7 @@ def tabulated(body: Sequence[Sequence[str]], columns: Sequence[str], left: int =
 def overworked(rows: Sequence[Row]) -> Iterator[str]:
     """A line for each row that kept more cores busy than its threads explain."""
     for row in rows:
-        cores, threads = sum(row.own.cpu_seconds) / sum(row.own.seconds), row.setting.threads
+        cores, threads = sum(row.own.cpu_seconds) / sum(row.own.seconds), row.threads
         if cores > threads * MORE_THAN_EXPLAINED:
             name = row_id(row.own.name, row.setting.device)
             yield f"{name} kept {cores:.2f} cores busy, with {threads} threads: something works beside it"

@@ -1,0 +1,303 @@
+"""Ranks: several processes that torchrun has started for one implementation, and that together are one worker.
+
+All carry out the same orders. The first is given them, as any worker is, and hands them on through torchrun's store;
+replies come back the same way. Not through collectives: who waits in one dies of its timeout, and ranks wait long,
+while something else is timed. A rank whose answer is wrong leaves the group, so that nobody waits for it.
+"""
+
+import ast
+import gc
+import os
+import pickle
+import socket
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from statistics import median
+from time import monotonic
+from typing import Any, NamedTuple, NoReturn
+
+import torch
+import torch.distributed as dist
+
+from benchmarks.measure import silence
+from benchmarks.measure.refusals import Wrong
+from benchmarks.measure.slices import LONG, SHORT, STEPS, Slice, Task
+from benchmarks.measure.stopwatch import Time
+from benchmarks.measure.work import FirstCall, Reply, Work, carried_out
+from benchmarks.runs import sources
+from reference.equivalence import Answer
+from reference.ranks import BACKENDS, SECONDS, agreed
+
+SECONDS_AFTER_FAULT = 5.0  # of one rank, for the others to say what theirs is
+TURNS = 5  # with and without the exchange
+FOREVER = 10 * 365 * 24 * 3600.0
+PIECE = 2**22  # bytes; at 8 MiB the store ends the connection
+
+
+class Line:
+    """What ranks tell each other through torchrun's store: queues of what can be pickled, each read by one rank."""
+
+    def __init__(self) -> None:
+        self.store, self.rank, self.ranks = next(dist.rendezvous("env://", timeout=timedelta(seconds=SECONDS)))
+        self.count: Counter[str] = Counter()  # by queue, of what was sent or received
+        self.hosts = int(os.environ["GROUP_WORLD_SIZE"])
+
+    def send(self, queue: str, what: Any) -> None:
+        """Puts it at the end of a queue."""
+        content = pickle.dumps(what)
+        pieces = [content[start : start + PIECE] for start in range(0, len(content), PIECE)]
+        self.count[queue] += 1
+        for number, piece in enumerate(pieces):
+            self.store.set(f"{queue} {self.count[queue]} {number}", piece)
+        self.store.set(f"{queue} {self.count[queue]}", str(len(pieces)))
+
+    def received(self, queue: str, seconds: float) -> Any:
+        """The next of a queue. Raises torch.distributed.DistStoreError if there is none within these seconds."""
+        self.store.set_timeout(timedelta(seconds=max(seconds, 0.001)))
+        key = f"{queue} {self.count[queue] + 1}"
+        count = int(self.store.get(key))
+        self.count[queue] += 1
+        pieces = [f"{key} {number}" for number in range(count)]
+        content = b"".join(map(self.store.get, pieces))
+        for done in (key, *pieces):
+            self.store.delete_key(done)
+        return pickle.loads(content)
+
+
+class RankReply(NamedTuple):
+    """What a rank replies. fault: 0, or the how-many-th it was of all ranks whose answer was wrong."""
+
+    outcome: str
+    value: Any
+    fault: int = 0
+
+
+class Rank(Work):
+    """What one of several ranks can be told to do."""
+
+    def __init__(self, name: str, line: Line) -> None:
+        self.name, self.line, self.groups = name, line, 0
+
+    def hardware(self, device: str, threads: int | None) -> dict[str, Any]:
+        """Joins the others, on a device of its own. The same for a worker of one process, and how many ranks it is."""
+        self.tell_facts()
+        self.check_alike()
+        if device == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        self.join(BACKENDS[device])
+        found = super().hardware(device, threads)
+        ranks = {"processes": self.line.ranks, "hosts": self.line.hosts, "backend": BACKENDS[device]}
+        return found | ranks | {"threads_per_process": found["threads"]}
+
+    def join(self, backend: str) -> None:
+        """Joins the others in a new group, in place of the one before."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        self.groups += 1
+        with ended_after(SECONDS, f"rank {self.line.rank} is not connected to the other ranks after {SECONDS:g} s"):
+            dist.init_process_group(
+                backend,
+                store=dist.PrefixStore(f"group {self.groups}", self.line.store),
+                rank=self.line.rank,
+                world_size=self.line.ranks,
+                timeout=timedelta(seconds=SECONDS),
+            )
+            dist.barrier()  # some connect when they are used
+
+    def tell_facts(self) -> None:
+        """Tells the other ranks what must be the same on all."""
+        facts = {f"implementations/{self.name}.py": sources.sha256(self.name)[:12], "torch": torch.__version__}
+        self.line.store.set(f"facts {self.line.rank}", repr((facts, self.unreachable())))
+
+    def unreachable(self) -> str:
+        """Why gloo of other machines would not reach this one, in words; "" if it may."""
+        name = socket.gethostname()
+        if self.line.hosts == 1 or "GLOO_SOCKET_IFNAME" in os.environ:
+            return ""
+        try:
+            address = socket.gethostbyname(name)
+        except OSError:
+            address = "nothing"
+        if not address.startswith("127.") and address != "nothing":
+            return ""
+        return f"{name}, the name of its machine, resolves to {address}: set GLOO_SOCKET_IFNAME, as in docs/machines.md"
+
+    def check_alike(self) -> None:
+        """Raises Wrong unless all have the same file and torch, and can reach each other, on every rank alike."""
+        self.line.store.set_timeout(timedelta(seconds=SECONDS))
+        found = [ast.literal_eval(self.line.store.get(f"facts {rank}").decode()) for rank in range(self.line.ranks)]
+        for rank, (other, unreachable) in enumerate(found):
+            if unreachable:
+                raise Wrong(f"rank {rank}: {unreachable}")
+            for what, own in found[0][0].items():
+                if other[what] != own:
+                    raise Wrong(f"rank {rank} has {what} {other[what]}, rank 0 has {own}; expected the same on all")
+
+    def lap(self, *arguments: Any) -> tuple[Time, Answer]:
+        """One timed call: all ranks start together."""
+        dist.barrier()
+        return super().lap(*arguments)
+
+    def counts(self) -> dict[str, float | None]:
+        """What a step consists of, as saved, and how long it takes for the exchange."""
+        return super().counts() | {"exchange_seconds": self.exchange_seconds()}
+
+    def exchange_seconds(self) -> float | None:
+        """That a step takes more than where nothing is exchanged, and what comes of it is wrong: the median of a few.
+
+        None where that is not more, or the rows are too few for slices.
+        """
+        if len(self.problem.x) < STEPS * self.problem.batch_size:
+            return None
+        long, short = Slice(0, STEPS), Slice(0, 1)
+        self.begin([long, short])
+        task = Task(self.timed_problem.start, (long,) * LONG + (short,) * SHORT)
+        differences = []
+        for _ in range(TURNS):
+            seconds = []
+            for backend in (BACKENDS[self.device], silence.SILENT):
+                self.join(backend)
+                time, _ = self.train(task)
+                seconds.append((time.seconds - (time.call_seconds or 0)) / self.problem.steps)
+            differences.append(seconds[0] - seconds[1])
+        found = median(differences)
+        return found if found > 0 else None
+
+    def reply(self, order: str, arguments: Sequence[Any]) -> RankReply:
+        """What comes of an order. If that is wrong the others, who may wait for this rank, are told so at once."""
+        outcome, value = carried_out(self, order, arguments)
+        if outcome == "done" and not complaint(value):
+            return RankReply(outcome, value)
+        fault = self.line.store.add("faults", 1)
+        threading.Thread(target=leave, daemon=True).start()  # it may wait for what is under way
+        return RankReply(outcome, value, fault)
+
+
+class First:
+    """The first rank, which hands on what it is told to do."""
+
+    def __init__(self, rank: Rank, line: Line) -> None:
+        self.rank, self.line = rank, line
+        self.others = range(1, line.ranks)
+
+    def reply_to(self, order: str, arguments: Sequence[Any]) -> Reply:
+        """What all ranks reply to an order, as one."""
+        for other in self.others:
+            self.line.send(f"orders of {other}", (order, arguments))
+        own = self.rank.reply(order, arguments)
+        for other in self.others:
+            self.line.send(f"replies to {other}", own.outcome)
+        seconds = SECONDS_AFTER_FAULT if own.fault else SECONDS
+        end = monotonic() + seconds
+        replies = [own]
+        for other in self.others:
+            try:
+                replies.append(self.line.received(f"replies of {other}", end - monotonic()))
+            except dist.DistStoreError:
+                return "wrong", late(other, seconds, 0, own)
+        return together(replies)
+
+    def dismiss(self) -> None:
+        """Lets the others end."""
+        for other in self.others:
+            self.line.send(f"orders of {other}", None)
+
+
+def follow(rank: Rank, line: Line) -> None:
+    """Carries out the orders that the first rank hands on, until there are no more."""
+    while order := line.received(f"orders of {line.rank}", FOREVER):
+        own = rank.reply(*order)
+        line.send(f"replies of {line.rank}", own)
+        try:
+            line.received(f"replies to {line.rank}", SECONDS)
+        except dist.DistStoreError:
+            end_at_once(late(0, SECONDS, line.rank, own))
+
+
+def late(rank: int, seconds: float, beside: int, reply: RankReply) -> str:
+    """That one rank has not done what another has, so many seconds after this one's reply, in words."""
+    why = f", which {faulty(reply)}" if reply.fault else ""
+    return f"rank {rank}: has not answered {seconds:g} s after rank {beside}{why}"
+
+
+def faulty(reply: RankReply) -> str:
+    """What is wrong with a reply, in words."""
+    return f"raised {reply.value}" if reply.outcome == "raised" else complaint(reply.value) or str(reply.value)
+
+
+def together(replies: Sequence[RankReply]) -> Reply:
+    """The replies of all ranks, by rank, as one: that of the first that was wrong, or of all if they are equal."""
+    faults = [(reply.fault, rank) for rank, reply in enumerate(replies) if reply.fault]
+    if faults:
+        rank = min(faults)[1]
+        outcome, value, _ = replies[rank]
+        if outcome == "wrong" or is_lacking(value):
+            return outcome, value
+        return "wrong", f"rank {rank}: {faulty(replies[rank])}"
+    values = [reply.value for reply in replies]
+    for answers in zip(*map(answers_in, values), strict=True):
+        if differ := agreed(answers).complaint:
+            return "wrong", differ
+    return "done", slowest(values)
+
+
+def slowest(values: Sequence[Any]) -> Any:
+    """The value of all ranks together, which else are equal: the longest times, and the CPU seconds of all."""
+    first = values[0]
+    if isinstance(first, FirstCall):
+        return first._replace(seconds=max(value.seconds for value in values))
+    if isinstance(first, tuple) and first and isinstance(first[0], Time):
+        times = [time for time, _ in values]
+        longest = max(times, key=lambda time: time.seconds)
+        return longest._replace(cpu_seconds=sum(time.cpu_seconds for time in times)), first[1]
+    return first
+
+
+def answers_in(value: Any) -> list[Answer]:
+    """The Answers that an answer to an order holds."""
+    if isinstance(value, Answer):
+        return [value]
+    return [answer for part in value for answer in answers_in(part)] if isinstance(value, tuple | list) else []
+
+
+def is_lacking(value: Any) -> bool:
+    """Whether it is a first call that did not find what it needs."""
+    return isinstance(value, FirstCall) and value.lacks is not None
+
+
+def complaint(value: Any) -> str | None:
+    """What an answer to an order says to be wrong or lacking, or None."""
+    if isinstance(value, str):
+        return value
+    if is_lacking(value):
+        return value.lacks
+    return next((answer.complaint for answer in answers_in(value) if answer.complaint), None)
+
+
+def leave() -> None:
+    """Leaves the group: whoever waits for this rank in a collective gets an error."""
+    with suppress(Exception):
+        gc.collect()  # a module may hold the group
+        dist.destroy_process_group()
+
+
+@contextmanager
+def ended_after(seconds: float, why: str) -> Iterator[None]:
+    """Ends the process if the block takes longer: gloo connects for as long as it takes, whatever its timeout."""
+    timer = threading.Timer(seconds, end_at_once, [why])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def end_at_once(why: str) -> NoReturn:
+    """Ends the process, with a last line."""
+    print(why, file=sys.stderr, flush=True)
+    os._exit(1)
