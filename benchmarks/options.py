@@ -99,7 +99,7 @@ def add(parser: pytest.Parser) -> None:
     """Adds them to pytest's own."""
     group = parser.getgroup("one trainer, many writings")
     group.addoption("--dataset", default="auto", help="auto (mnist, else digits), mnist, digits or FILE.npz")
-    group.addoption("--device", default="auto", help="auto (all there are), cpu or cuda")
+    group.addoption("--device", default="auto", help="auto (cpu, and cuda where there is one), cpu, cuda, mps or xpu")
     group.addoption("--batch-size", default="64", help="rows a step (64); several as 16,64,256: a row each")
     group.addoption("--rows", help=f"rows an epoch (all; {QUICK_ROWS} with --quick); also several")
     group.addoption("--epochs", default="1", help="epochs a run (1)")
@@ -263,13 +263,13 @@ def checked_devices(device: str) -> tuple[str, ...]:
     """The device types to run on. Raises pytest.UsageError."""
     if device == "cpu":
         return ("cpu",)
-    if device not in ("auto", "cuda"):
-        raise pytest.UsageError(f"--device {device}: expected auto, cpu or cuda")
-    if torch_sees_cuda():
-        return ("cpu", "cuda") if device == "auto" else ("cuda",)
-    if device == "cuda":
-        raise pytest.UsageError("--device cuda: torch sees no CUDA device here; use --device cpu")
-    return ("cpu",)
+    if device == "auto":
+        return ("cpu", "cuda") if torch_sees_cuda() else ("cpu",)
+    if device not in implementations.DEVICE_TYPES:
+        raise pytest.UsageError(f"--device {device}: expected auto, cpu, cuda, mps or xpu")
+    if not (torch_sees_cuda() if device == "cuda" else torch_sees(device)):
+        raise pytest.UsageError(f"--device {device}: torch sees no {device.upper()} device here; use --device cpu")
+    return (device,)
 
 
 def torch_sees_cuda() -> bool:
@@ -279,6 +279,13 @@ def torch_sees_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def torch_sees(device: str) -> bool:
+    """The same of an accelerator of another type."""
+    from reference import accelerator
+
+    return accelerator.sees(device)
 
 
 def loads(library: str) -> bool:

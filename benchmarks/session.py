@@ -84,6 +84,8 @@ class Session:
         """A line: which GPU it is, or what is not run without one, unless only the CPU was asked for; one of ranks."""
         if "cuda" in self.settings.devices:
             self.line(table.wrapped(gpu_in_words()))
+        elif self.settings.devices != ("cpu",):
+            self.line(accelerator_in_words(*self.settings.devices))
         elif self.config.option.device == "auto":
             only = ", ".join(name for name in implementations.names() if implementations.devices(name) == ("cuda",))
             self.line(f"device cpu: torch sees no CUDA device here; not run: all rows on cuda, and with them {only}")
@@ -264,6 +266,13 @@ def check_once(items: list[Any], config: Any) -> None:
 def is_row(item: Any) -> bool:
     """Whether it is a row of the benchmark."""
     return "suite" in getattr(item, "fixturenames", ())
+
+
+def accelerator_in_words(device: str) -> str:
+    """What runs the rows that is not CUDA."""
+    from reference import accelerator
+
+    return f"device {device}: {accelerator.name(device)}; nobody has run these rows on {device} yet, so look twice"
 
 
 def gpu_in_words() -> str:

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 FOLDER = Path(__file__).parent
-DEVICE_TYPES = ("cpu", "cuda")
+DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
 
 ON = ("1", "y", "yes", "t", "true", "on")
 # Variables of the environment that turn a compiler off: its name in a source, and the values that do so.
@@ -277,7 +277,7 @@ def _is_version(value: Any) -> bool:
 
 # What a file may declare: whether a value is usable, and what is expected in words.
 CONSTANTS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "DEVICES": (_are_devices, 'one or both of ("cpu", "cuda")'),
+    "DEVICES": (_are_devices, 'one or several of ("cpu", "cuda", "mps", "xpu")'),
     "REQUIRES": (_are_packages, 'names of packages as they are imported, as in ("numba",) or {"cuda": ("triton",)}'),
     "PROGRAMS": (_are_texts, 'names of programs, as in ("cc",)'),
     "PROCESSES": (_is_several, "a whole number of at least 2: the ranks it needs"),

@@ -1,6 +1,6 @@
 """Lists the implementations, trains with one and watches, or shows what one changes.
 
-python -m implementations                               all of them, with their parents
+python -m implementations                               all of them: the ways down and up, what is beside them
 python -m implementations manual_inplace --epochs 5     train as the tutorial does, epoch by epoch
 python -m implementations manual_inplace --diff         what differs from its parent
 """
@@ -16,21 +16,44 @@ from contextlib import AbstractContextManager, nullcontext
 import implementations
 from reference import shell
 
+# The ways that a reader goes, and the last rungs of each; the rungs before them are their ancestors.
+WAYS = {
+    "down to the machine": ("manual_fused_update", "jax_scan", "native_sparse"),
+    "down, on a GPU": ("graph_epoch", "cluster_epoch"),
+    "up to torch.nn": ("nn_fit",),
+}
+
 
 class Refusal(Exception):
     """What was asked for cannot be done; the message is one line."""
 
 
 def listing() -> str:
-    """All names as a tree, with parent and first line."""
+    """All names with parent and first line: the rungs of each way in their order, then what stands beside them."""
     from tabulate import tabulate
 
     lines = []
-    for ancestors in sorted(map(ancestry, implementations.names())):
-        name, depth = ancestors[-1], len(ancestors) - 1
-        lines.append(("  " * depth + name, implementations.parent(name), implementations.first_line(name)))
+    for title, names in sections().items():
+        lines.append((title, "", ""))
+        lines += [(f"  {name}", implementations.parent(name) or "", implementations.first_line(name)) for name in names]
     # tabulate takes indentation for padding unless it is told to keep it
     return tabulate(lines, ("name", "parent", "what it does"), maxcolwidths=[None, None, 58], preserve_whitespace=True)
+
+
+def sections() -> dict[str, list[str]]:
+    """All names, each once, by the way on which it is a rung; last the others, each where its nearest rung is."""
+    names = implementations.names()
+    rungs: list[str] = []
+    found = {}
+    for title, ends in WAYS.items():
+        way = dict.fromkeys(name for end in ends for name in ancestry(end))
+        found[title] = [name for name in way if name in names and name not in rungs]
+        rungs += found[title]
+
+    def place(name: str) -> tuple[int, list[str]]:
+        return max((rungs.index(rung) for rung in ancestry(name) if rung in rungs), default=-1), ancestry(name)
+
+    return found | {"beside these": sorted(set(names) - set(rungs), key=place)}
 
 
 def ancestry(name: str) -> list[str]:
@@ -106,14 +129,14 @@ def watch(name: str, dataset: str, device: str, epochs: int) -> None:
     import torch
     from tqdm import tqdm
 
-    from reference import datasets
+    from reference import accelerator, datasets
     from reference.equivalence import prepared
     from reference.naive import scores
     from reference.problem import Problem, initial_parameters
 
-    if device == "cuda" and not torch.cuda.is_available():
+    if device != "cpu" and not accelerator.sees(device):
         instead = "use --device cpu" if "cpu" in implementations.devices(name) else f"{name} runs nowhere else"
-        raise Refusal(f"--device cuda: torch sees no CUDA device here; {instead}")
+        raise Refusal(f"--device {device}: torch sees no {device.upper()} device here; {instead}")
     if device == "cuda" and (lacks := implementations.too_old(name, torch.cuda.get_device_capability())):
         raise Refusal(f"{name} {lacks}")
     try:
@@ -133,8 +156,8 @@ def watch(name: str, dataset: str, device: str, epochs: int) -> None:
     for epoch in tqdm(range(1, epochs + 1), unit="epoch", leave=False, disable=None):
         begin = time.perf_counter()
         weight, bias = module.train(*inputs, weight, bias, problem.batch_size, problem.lr, 1)
-        if device == "cuda":
-            torch.cuda.synchronize()
+        if device != "cpu":
+            torch.accelerator.synchronize()
         seconds = time.perf_counter() - begin
         tqdm.write(f"validation, after epoch {epoch}: {scores(*valid, weight, bias)}, trained in {seconds:.3f} s")
 
@@ -193,7 +216,7 @@ def main() -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="an implementation; without it, all are listed")
     parser.add_argument("--epochs", type=count, default=2, help="passes over all rows (2)")
     parser.add_argument("--dataset", default="auto", help="auto (mnist, else digits), mnist, digits or FILE.npz")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to train (cpu)")
+    parser.add_argument("--device", default="cpu", choices=implementations.DEVICE_TYPES, help="where to train (cpu)")
     parser.add_argument("--diff", action="store_true", help="show what changed against its parent")
     arguments = parser.parse_args()
     name = arguments.name

@@ -1,4 +1,4 @@
-"""Between backward and the optimizer's step, `.grad` is added up over the processes: nothing else need change.
+"""Between backward and the optimizer's step every `.grad` is added up over the processes.
 
 Each rank takes its part of every batch. Its loss is the sum over its rows, divided by the rows of the whole batch:
 then the ranks' losses add up to the mean over the batch, and their gradients to its gradient. The default, the mean

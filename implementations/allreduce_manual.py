@@ -1,10 +1,11 @@
 """Two processes share every batch, and add up their gradients by all_reduce.
 
 Each rank takes its part of every batch, in order: `tensor_split` gives the first ranks a row more where the rows do not
-go round, and the last ones none where there are fewer rows than ranks. A gradient is a sum over rows, so the sum of the
-ranks' sums is that of the whole batch, as long as each row is divided by the rows of the whole batch and not of its
-share. `all_reduce` replaces a tensor on every rank by the sum of all, the same to the bit everywhere. So parameters
-that begin equal stay equal, and none are ever sent.
+go round, and the last ones none where there are fewer rows than ranks. A gradient is a sum over rows, so those of the
+shares add up to that of the batch, as long as each row is divided by the rows of the batch and not of its share.
+
+`all_reduce` replaces a tensor on every rank by the sum of all, the same to the bit everywhere. So parameters that begin
+equal stay equal, and are never sent.
 
 Price: Each rank has fewer rows to compute, and in every step waits for the others twice, once for each gradient.
 

@@ -54,7 +54,9 @@ def arrays(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 def initial_parameters(features: int, classes: int, seed: int = 0) -> Parameters:
     """The tutorial's start: weight (features, classes) ~ N(0, 1 / features), bias (classes,) zero; float32, CPU.
 
-    Dividing by sqrt(features) is Xavier initialisation; it keeps the first logits of order one.
+    Dividing by sqrt(features) keeps the first logits of order one. The tutorial calls it Xavier initialisation; what
+    Xavier Glorot and Yoshua Bengio proposed (2010) is a standard deviation of sqrt(2 / (features + classes)), which
+    looks after the backward pass too: 1.4 times as much with 784 features and 10 classes.
     """
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(features, classes, generator=generator) / math.sqrt(features)

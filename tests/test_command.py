@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import implementations
 from implementations import __main__ as command
+from reference import accelerator
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,15 +22,40 @@ def run(*arguments):
     )
 
 
-def test_the_list_is_a_tree_with_first_lines():
+def test_the_list_has_every_name_once_with_its_parent_and_first_line():
     lines = command.listing().splitlines()
     assert max(map(len, lines)) <= 120
-    assert lines[2].startswith("autograd_inplace")
-    text = "\n".join(lines)
+    assert [line.split()[0] for line in lines[2:4]] == ["down", "autograd_inplace"]
     for name in implementations.names():
-        depth = len(command.ancestry(name)) - 1
-        parent = implementations.parent(name) or ""
-        assert re.search(rf"^{'  ' * depth}{name} +{parent}", text, re.MULTILINE)
+        found = [line for line in lines if re.match(rf"  {name} ", line)]
+        assert len(found) == 1, name
+        assert re.match(rf"  {name} +{implementations.parent(name) or ''} +\S", found[0])
+    assert sorted(chain(*command.sections().values())) == implementations.names()
+
+
+def test_the_ways_are_apart_from_what_is_beside_them_and_each_rung_comes_after_its_parent():
+    *ways, beside = command.sections().values()
+    rungs = list(chain(*ways))
+    assert {end for ends in command.WAYS.values() for end in ends} <= set(rungs)
+    for place, name in enumerate(rungs[1:], start=1):
+        assert implementations.parent(name) in rungs[:place], name
+    assert {"autograd_outofplace", "compile_step", "functional_grad", "nn_optimizer_fused"} <= set(beside)
+    assert command.sections()["up to torch.nn"][-4:] == ["nn_dataset", "nn_dataloader", "nn_train_eval", "nn_fit"]
+
+
+def test_the_way_down_has_the_rungs_of_the_readme_in_order():
+    """The table there has the fastest first."""
+    table = re.findall(r"^\| \[`(\w+)`\]", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    down = command.sections()["down to the machine"]
+    rungs = [name for name in down if name in table]
+    assert rungs == [name for name in reversed(table) if name in rungs]
+    assert set(table) - set(rungs) == {"torch_nn", "nn_dataloader"}
+
+
+def test_a_way_whose_last_file_is_gone_is_shorter(monkeypatch):
+    names = [name for name in implementations.names() if name != "nn_fit"]
+    monkeypatch.setattr(implementations, "names", lambda: names)
+    assert sorted(chain(*command.sections().values())) == names
 
 
 def test_the_ancestry_ends_where_parents_go_round(monkeypatch):
@@ -141,7 +168,7 @@ def test_a_bad_number_of_epochs_is_refused(epochs):
 
 
 def test_a_gpu_that_is_too_old_is_named(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(accelerator, "sees", lambda device: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     monkeypatch.setattr(implementations, "capability", lambda name: (9, 0))
     with pytest.raises(command.Refusal, match="manual_inplace needs compute capability 9"):

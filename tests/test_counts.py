@@ -116,7 +116,7 @@ def gpu(monkeypatch):
 
     monkeypatch.setattr(counts, "profile", watched)
     monkeypatch.setattr(counts, "device", lambda problem: "cuda")
-    monkeypatch.setattr(torch.cuda, "synchronize", wait)
+    monkeypatch.setattr(torch.accelerator, "synchronize", wait)
     return launched
 
 

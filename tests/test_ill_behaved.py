@@ -196,7 +196,7 @@ if importlib.util.find_spec("jax"):
     )
 IN_LATIN_1 = f"# -*- coding: latin-1 -*-\n{RIGHT}\n\ngröße = 1\n".encode("latin-1")
 REASONS = {
-    "declares_no_devices": r'wrong: DEVICES = None: expected one or both of \("cpu", "cuda"\)',
+    "declares_no_devices": r'wrong: DEVICES = None: expected one or several of \("cpu", "cuda", "mps", "xpu"\)',
     "requires_a_number": r"wrong: REQUIRES = \(1,\): expected names of packages as they are imported, as in ",
     "requires_what_is_no_import": r"wrong: REQUIRES = \('scikit-learn',\): expected names of packages as they are imp",
     "requires_what_is_broken": r"wrong: raised ImportError: libnone\.so: cannot open shared object file \(broken_by_c",

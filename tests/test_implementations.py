@@ -52,6 +52,16 @@ def test_float64_is_computed_in_float64(name, shape):
         assert complaint is None
 
 
+def test_batches_from_pinned_memory_train_the_same(monkeypatch):
+    """It runs on CUDA only; here nothing can be pinned, and a copy stands for it."""
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor.clone()) or pinned[-1])
+    case = equivalence.solved("a short batch", random_problem(100, 50, 3, 64, 2))
+    assert equivalence.judged(implementations.load("nn_to_device_pinned"), case).complaint is None
+    assert all(map(torch.equal, pinned, (case.problem.x, case.problem.y)))
+    assert len(pinned) == 2
+
+
 def test_a_file_is_found_by_its_name_and_nothing_else():
     assert {"autograd_inplace", "manual_transposed", "numpy_loop"} <= set(NAMES)
     assert all(not name.startswith("_") for name in NAMES)
@@ -209,7 +219,7 @@ def test_a_file_that_says_nothing_or_is_broken_is_listed_all_the_same(folder, te
     assert implementations.names() == ["idea"]
     assert implementations.first_line("idea") == implementations.price("idea") == ""
     assert implementations.parent("idea") is None
-    assert implementations.devices("idea") == ("cpu", "cuda")
+    assert implementations.devices("idea") == implementations.DEVICE_TYPES
     assert implementations.missing_packages("idea", "cpu") == []
 
 
@@ -235,7 +245,7 @@ def test_what_is_declared_amiss_is_said_and_counts_as_not_declared(folder, line)
     (folder / "idea.py").write_text(line)
     constant, value = re.split(r"(?:: tuple)? = ", line)
     assert implementations.misdeclared("idea").startswith(f"{constant} = {value}: expected ")
-    assert implementations.devices("idea") == ("cpu", "cuda")
+    assert implementations.devices("idea") == implementations.DEVICE_TYPES
     assert implementations.missing("idea", "cpu") == []
     assert implementations.too_old("idea", (5, 0)) == ""
 

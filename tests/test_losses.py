@@ -12,6 +12,7 @@ from reference import naive
 WRITTEN = [name for name in implementations.names() if "def log_softmax" in implementations.source(name)]
 STABLE = [name for name in WRITTEN if "EXPECTED_TO_FAIL" not in implementations.source(name)]
 NAIVE = [name for name in WRITTEN if name not in STABLE]
+TIMES_ZERO = {"autograd_onehot"}  # where the others are infinite it is NaN, as it says
 SHAPES = [(1, 1), (1, 2), (2, 1), (1, 10), (64, 10), (16, 10), (63, 7), (5, 1000), (1000, 3)]
 # Units in the last place that sums of up to 1000 terms may lose, in the loss and in one entry of the gradient.
 TOLERANCE = {torch.float32: 2e-6, torch.float64: 4e-15}
@@ -60,7 +61,8 @@ def test_a_stable_loss_is_cross_entropy_for_large_logits_too(name, size, dtype):
 @pytest.mark.parametrize("name", NAIVE)
 def test_the_tutorials_loss_overflows_where_its_docstring_says_and_cross_entropy_does_not(name, size, wrong):
     logits = torch.full((4, 10), size)
-    assert written(name)(logits, torch.arange(4)) == wrong
+    value = written(name)(logits, torch.arange(4))
+    assert value.isnan() if name in TIMES_ZERO else value == wrong
     assert F.cross_entropy(logits, torch.arange(4)).isfinite()
 
 

@@ -107,7 +107,7 @@ def test_columns():
         ({"timeout": "0"}, "--timeout 0: expected a number of seconds, at least 1"),
         ({"timeout": "soon"}, "--timeout soon: expected a number of seconds, at least 1"),
         ({"timeout": "nan"}, "--timeout nan: expected a number of seconds, at least 1"),
-        ({"device": "tpu"}, "--device tpu: expected auto, cpu or cuda"),
+        ({"device": "tpu"}, "--device tpu: expected auto, cpu, cuda, mps or xpu"),
     ],
 )
 def test_a_bad_value_is_refused_in_one_line(changed, complaint):

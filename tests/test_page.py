@@ -105,6 +105,13 @@ def test_it_asks_for_nothing_but_what_is_in_it(published):
     assert len((page.FOLDER / "page.js").read_text().splitlines()) <= 80
 
 
+def test_its_title_is_in_both_languages(published):
+    _, html = published
+    (title,) = re.findall("<title>(.*?)</title>", html)
+    count = len(implementations.names())
+    assert title == f"One trainer, {count} ways · 하나의 트레이너, {count}가지 구현"
+
+
 def test_it_is_made_without_torch(tmp_path):
     script = f"""import sys
 from pathlib import Path
@@ -130,7 +137,7 @@ def test_each_docstring_is_in_it_and_each_word_is_used(published):
         assert implementations.price(name).replace("`", "") in text, name
     templates = "".join(path.read_text() for path in page.FOLDER.glob("*.j2"))
     sources = templates + "".join(path.read_text() for path in page.FOLDER.parent.glob("*.py"))
-    by_parts = ("word_", "fact_", "nav_")  # of which the second half is a value
+    by_parts = ("word_", "fact_", "nav_", "told_")  # of which the second half is a value, or that are looked for
     assert [name for name in prose.words() if f'"{name}"' not in sources and not name.startswith(by_parts)] == []
 
 
@@ -139,6 +146,69 @@ def test_each_word_has_the_same_places_in_korean():
         translation = korean("page", english)
         places = [set(re.findall(r"\{(\w+)\}", text)) for text in (english, translation or english)]
         assert places[0] == places[1], name
+
+
+# --- what is said elsewhere ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "translation"),
+    [
+        ("1.02 to 1.04", "1.02 ~ 1.04"),
+        ("one step", "한 스텝"),
+        (
+            "measured, slowed by 2%, idle, 15 rows: found",
+            "실측, 2% 느려지게 한 코드, 다른 작업 없음, 15행: 찾아낸 비율",
+        ),
+        ("19 of 19", "19개 가운데 19개"),
+    ],
+)
+def test_what_has_a_form_is_told_in_both_languages(text, translation):
+    assert (seen(prose.told(text), "en"), seen(prose.told(text), "ko")) == (text, translation)
+
+
+def seen(html, language):
+    """The text that is not in an element of the other language."""
+    reader = Seen()
+    reader.feed(html)
+    return "".join(data for languages, data in reader.parts if set(languages) == {language})
+
+
+class Seen(HTMLParser):
+    """The text of spans, each piece with the languages of those that it is in."""
+
+    def __init__(self):
+        super().__init__()
+        self.languages, self.parts = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.languages.append(dict(attributes)["lang"])
+
+    def handle_endtag(self, tag):
+        self.languages.pop()
+
+    def handle_data(self, data):
+        self.parts.append((tuple(self.languages), data))
+
+
+@pytest.mark.parametrize("text", ["some of them", "it said <b> and no more", "wrong: it said so"])
+def test_what_has_none_is_english_and_marked(text):
+    assert "<span lang=en class=only>" in prose.told(text)
+    assert "<b>" not in prose.told(text)
+
+
+@pytest.mark.parametrize("text", ["-26.3", "+0", "", "<", "numpy_loop"])
+def test_a_figure_or_a_name_is_of_no_language(text):
+    assert prose.told(text) == page.Markup.escape(text)
+
+
+def test_what_the_published_pages_say_is_told_in_korean_too(published):
+    runs, _ = published
+    facts = [line for run in runs.values() for _, line in page.table.facts(run)]
+    _, proof = page.proof()
+    texts = [*facts, *page.exhibits.load(page.MUSEUM).problems, *(cell for line in proof for cell in line)]
+    of_any_cause = [re.sub(r"(?<=; no MNIST: ).*(?=\), sha256)", "why", text) for text in texts]
+    assert [text for text in of_any_cause if "class=only" in prose.told(text)] == []
 
 
 # --- what is broken -----------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ class AsynchronousDevice:
     def __init__(self, stopwatch):
         self.now = self.queued = 0.0
         stopwatch.perf_counter = lambda: self.now
-        torch.cuda.synchronize = self.synchronize
+        torch.accelerator.synchronize = self.synchronize
 
     def launch(self, seconds):
         self.now += 0.001  # what queueing costs the caller
@@ -180,8 +180,8 @@ class AsynchronousDevice:
 
 @pytest.fixture
 def no_device(monkeypatch):
-    """Lets the checks below put a device of their own in the place of torch.cuda's."""
-    monkeypatch.setattr(torch.cuda, "synchronize", None)
+    """Lets the checks below put a device of their own in the place of torch.accelerator's."""
+    monkeypatch.setattr(torch.accelerator, "synchronize", None)
     monkeypatch.setattr(stopwatch, "perf_counter", stopwatch.perf_counter)
 
 
@@ -421,7 +421,7 @@ MUTANTS = {
     ),
     "no synchronisation": (
         stopwatch,
-        ("torch.cuda.synchronize()", "pass"),
+        ("torch.accelerator.synchronize()", "pass"),
         work_still_under_way_after_is_counted,
     ),
     "no synchronisation before": (

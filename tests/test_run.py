@@ -150,7 +150,7 @@ def test_a_count_that_takes_the_process_with_it_costs_no_time(counted):
         ("lacks_without_words", "skipped: it cannot run here"),
         ("torch_lacks", "wrong: raised NotImplementedError: of torch"),
         ("overflows", "wrong: large logits: the trained parameters are not finite"),
-        ("no_such_device", r"wrong: DEVICES = \('tpu',\): expected one or both of"),
+        ("no_such_device", r"wrong: DEVICES = \('tpu',\): expected one or several of"),
         ("marked_wrongly", "wrong: EXPECTED_TO_FAIL = True: expected nothing but "),
     ],
 )

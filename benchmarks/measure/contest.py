@@ -283,7 +283,7 @@ class Contest:
 
     def lacks(self, name: str) -> str:
         """What an implementation needs and does not find on this device, in words; "" if it can run."""
-        if (lacks := implementations.lacks(name, self.device)) or self.device == "cpu":
+        if (lacks := implementations.lacks(name, self.device)) or self.device != "cuda":
             return lacks
         return implementations.too_old(name, self.baseline(REFERENCE).hardware["capability"])
 

@@ -88,11 +88,11 @@ def warmed_up(implementation: Implementation, problem: Problem) -> Callable[[], 
 
 
 def kernels(implementation: Implementation, problem: Problem) -> float | None:
-    """How many kernels, copies and fills an epoch runs on a GPU, also out of a graph; None on a CPU.
+    """How many kernels, copies and fills an epoch runs on a GPU, also out of a graph; None but on CUDA.
 
     One batch, and what each of the next eight adds, tell it of all batches: watching a whole epoch takes seconds.
     """
-    if device(problem) == "cpu":
+    if device(problem) != "cuda":
         return None
     few, more = few_and_more(problem)
     once, found = (kernels_of(warmed_up(implementation, part)) for part in (few, more))

@@ -13,7 +13,7 @@ import torch
 from benchmarks.measure import stopwatch
 from reference.problem import Problem
 
-MATRIX = {"cpu": 1024, "cuda": 4096}  # rows and columns: large enough for full speed, small enough for a moment
+MATRIX = {"cpu": 1024, "cuda": 4096, "mps": 4096, "xpu": 4096}  # rows and columns: enough for full speed
 SECONDS = 0.5  # for each of the speeds
 FLOAT_BYTES = 4
 LONG_CALLS, SHORT_CALLS = 10, 1000  # in one CUDA graph: of what fills the GPU, of what is over at once
@@ -22,7 +22,7 @@ LONG_CALLS, SHORT_CALLS = 10, 1000  # in one CUDA graph: of what fills the GPU, 
 class Floor(NamedTuple):
     """bytes_per_second: of reading x.  flops_per_second: float32, a multiplication and an addition count as two.
 
-    hand_off_seconds: from one kernel to the next that depends on it; None on a CPU.  seconds: of the whole training.
+    hand_off_seconds: from one kernel to the next that depends on it; None but on CUDA.  seconds: of the whole training.
     """
 
     bytes_per_second: float
@@ -54,8 +54,8 @@ def floor(problem: Problem) -> Floor:
 
 
 def seconds_of(function: Callable[[], object], device: str, calls: int) -> float:
-    """The least time of a call; on a GPU one of so many in a CUDA graph, so that launching them does not count."""
-    if device == "cpu":
+    """The least time of a call; on CUDA one of so many in a graph, so that launching them does not count."""
+    if device != "cuda":
         return best_seconds(function, device)
     function()  # libraries set themselves up on their first use, which a graph cannot hold
     graph = torch.cuda.CUDAGraph()

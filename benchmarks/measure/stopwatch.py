@@ -28,7 +28,7 @@ class Time(NamedTuple):
 def clock(device: str) -> Callable[[], float]:
     """The clock of a device type: a function without arguments that returns seconds.
 
-    On "cuda" it waits until the device is idle before it reads the time. Read before and after a call, it
+    On an accelerator it waits until that is idle before it reads the time. Read before and after a call, it
     counts neither work that was still under way nor stops before the call's own work has ended.
     """
     if device == "cpu":
@@ -36,7 +36,7 @@ def clock(device: str) -> Callable[[], float]:
     import torch
 
     def synchronised_seconds() -> float:
-        torch.cuda.synchronize()
+        torch.accelerator.synchronize()
         return perf_counter()
 
     return synchronised_seconds

@@ -19,7 +19,7 @@ from benchmarks.measure.refusals import Refusal
 from benchmarks.measure.slices import Slice, Task
 from benchmarks.measure.stopwatch import Time, clock, timed
 from benchmarks.runs.saved import COPY, REFERENCE
-from reference import equivalence, torch_nn
+from reference import accelerator, equivalence, torch_nn
 from reference.equivalence import Answer
 from reference.problem import Problem
 
@@ -73,13 +73,12 @@ class Work:
         if threads:
             limit_threads(threads)
         torch.set_float32_matmul_precision("highest")  # no TF32, whatever the environment asks for
-        on_gpu = device == "cuda"
-        if on_gpu:
-            torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device)  # sets CUDA up: nobody's first call
+        if device != "cpu":
+            torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device)  # sets it up: nobody's first call
         return {
             "threads": torch.get_num_threads(),
-            "device_name": torch.cuda.get_device_name() if on_gpu else None,
-            "capability": torch.cuda.get_device_capability() if on_gpu else None,
+            "device_name": accelerator.name(device) if device != "cpu" else None,
+            "capability": torch.cuda.get_device_capability() if device == "cuda" else None,
         }
 
     def first_call(self, name: str, device: str, timed_problem: TimedProblem) -> FirstCall:

@@ -139,7 +139,7 @@ def rows_by_name(table: str) -> dict[str, dict[str, str]]:
 def name_in(cell: str) -> str:
     """The name in a first cell, without quotes, link, device or note: of "[`a`](a.py)" and "a-cpu (reference)" a."""
     name = cell.partition("](")[0].strip("[`")
-    return re.sub(r"^(\w+)-(?:cpu|cuda)(?: \(reference\))?$", r"\1", name)
+    return re.sub(r"^(\w+)-(?:cpu|cuda|mps|xpu)(?: \(reference\))?$", r"\1", name)
 
 
 def columns_of(text: str) -> list[str]:

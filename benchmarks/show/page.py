@@ -17,7 +17,7 @@ import implementations
 from benchmarks.runs import museum, saved
 from benchmarks.runs.museum import Museum
 from benchmarks.runs.row import Setting
-from benchmarks.show import batches, charts, code, exhibits, ladder, lessons, prose, table
+from benchmarks.show import batches, charts, code, documents, exhibits, ladder, lessons, prose, table
 from benchmarks.show.ladder import Ladder, Price, Runs
 
 FOLDER = Path(__file__).with_name("page")
@@ -69,6 +69,7 @@ def content(runs: Runs) -> dict[str, Any]:
         "runs": runs,
         "ladders": ladder.ladders(runs),
         "timed": {row.own.name for run in runs.values() for row in run.rows},
+        "title": " · ".join(prose.both("title", count=len(found))),
         "lessons": found,
         "names": {lesson.name for lesson in found},
         "reference": lessons.reference(),
@@ -76,6 +77,7 @@ def content(runs: Runs) -> dict[str, Any]:
         "reasons": ladder.reasons(runs),
         "several_places": len({place(row.setting) for run in runs.values() for row in run.rows}) > 1,
         "facts": {file: table.facts(run) for file, run in runs.items() if run.rows},
+        "fingerprints": {file: fingerprint(run) for file, run in runs.items() if run.rows},
         "proof": proof(),
         "growths": batches.growths(runs, found_museum.epoch_losses if found_museum else {}),
         **(of_museum(found_museum) if found_museum else {"museum": None}),
@@ -105,6 +107,7 @@ def environment() -> jinja2.Environment:
     )
     found.globals |= {
         "said": prose.said,
+        "told": prose.told,
         "inline": prose.inline,
         "block": prose.block,
         "price_sentence": prose.price,
@@ -134,11 +137,11 @@ def stylesheet() -> str:
 
 def policy(style: str, script: str) -> str:
     """The Content-Security-Policy: nothing but this style, this script and the images in the page itself."""
-    own = f"style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'"
+    own = f"style-src '{digest(style)}'; script-src '{digest(script)}'"
     return f"default-src 'none'; img-src data:; {own}"
 
 
-def fingerprint(text: str) -> str:
+def digest(text: str) -> str:
     """What a Content-Security-Policy names a style or a script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
@@ -162,9 +165,9 @@ def dataset(setting: Setting) -> Markup:
     return prose.said("digits") if setting.dataset == "digits" else Markup.escape(setting.dataset)
 
 
-def place(setting: Setting) -> str:
+def place(setting: Setting) -> Markup:
     """Which machine, and which part of it."""
-    return f"{setting.device_name}, {setting.device}"
+    return prose.told(setting.device_name) + f", {setting.device}"
 
 
 def summary_price(found: Sequence[Price]) -> Markup:
@@ -173,7 +176,7 @@ def summary_price(found: Sequence[Price]) -> Markup:
         return Markup("")
     ratio = found[0].layer["x parent"]
     if not ratio:
-        return prose.said("none_measured")
+        return prose.said("told_none_measured")
     word = prose.said(f"word_{found[0].word}") if found[0].word else ""
     return Markup("<b>{} ×</b> {}").format(ratio, word)
 
@@ -187,9 +190,18 @@ def way(found: Ladder, prices: dict[str, list[Price]]) -> list[tuple[str, Price 
     ]
 
 
-def proof() -> Markup | None:
-    """The proof table as HTML, without its title; None where there is none."""
+def fingerprint(run: saved.Run) -> str:
+    """What all rows of a run share, of what runs must share to be compared."""
+    found = [row.fingerprint for row in run.rows]
+    same = {key: value for key, value in found[0].items() if all(other[key] == value for other in found)}
+    return ", ".join(f"{key} {str(value)[:12] if key.endswith('sha256') else value}" for key, value in same.items())
+
+
+def proof() -> tuple[Markup, list[list[str]]] | None:
+    """The proof: how it was made, and the lines of its table as cells; None where there is none."""
     if not PROOF.exists():
         return None
-    _, _, text = PROOF.read_text(encoding="utf-8").partition("\n")
-    return Markup(prose.MARKDOWN.render(text))
+    _, *lines = PROOF.read_text(encoding="utf-8").splitlines()
+    how = "\n".join(line for line in lines if not line.startswith("|"))
+    _, _, *cells = [documents.cells_of(line) for line in lines if line.startswith("|")]
+    return Markup(prose.MARKDOWN.render(how)), cells

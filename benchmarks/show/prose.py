@@ -20,6 +20,10 @@ PARTS = re.compile(
     re.MULTILINE,
 )
 PRICE = re.compile("^(Price|비용): ")
+# What stands in the places of a form: words in these two, figures in all others.
+PLACES = {"what": ".+?", "name": "[^;]+?"}
+FIGURES = r"[^\s,;]*\d[^\s,;]*(?:(?:, | to )[^\s,;]*\d[^\s,;]*)*"
+SENTENCE = re.compile(r"[A-Za-z]{2,}\W* \W*[A-Za-z]{2,}")  # of two words at least
 
 
 @functools.cache
@@ -31,6 +35,37 @@ def words() -> dict[str, str]:
 def said(name: str, /, **values: object) -> Markup:
     """The page's own words of that name in both languages, values in their places if there are any. Raises RunError."""
     return inline("page", words()[name], values or None)
+
+
+def both(name: str, /, **values: object) -> list[str]:
+    """The same as plain text in each language that there is, for where no element can be. Raises RunError."""
+    english = words()[name]
+    return [text.format(**values) for text in (english, korean("page", english)) if text]
+
+
+def told(text: str) -> Markup:
+    """What is said elsewhere, in both languages if it has a form; else, if it is a sentence, in English, marked."""
+    for name, form in forms().items():
+        if found := form.fullmatch(text):
+            parts = found.groupdict().items()
+            return said(name, **{place: part if place == "name" else told(part) for place, part in parts})
+    return Markup("<span lang=en class=only>{}</span>").format(text) if SENTENCE.search(text) else Markup.escape(text)
+
+
+@functools.cache
+def forms() -> Mapping[str, re.Pattern[str]]:
+    """What a text said elsewhere may look like, by the name of its words: the most exact first."""
+    texts = {name: " ".join(text.split()) for name, text in words().items() if name.startswith("told_")}
+    parts = {name: re.split(r"\{(\w+)\}", text) for name, text in texts.items()}
+    return {
+        name: re.compile("".join(re.escape(part) if i % 2 == 0 else place(part) for i, part in enumerate(parts[name])))
+        for name in sorted(parts, key=lambda name: -sum(map(len, parts[name][::2])))
+    }
+
+
+def place(name: str) -> str:
+    """The pattern of what stands in a place of that name."""
+    return f"(?P<{name}>{PLACES.get(name, FIGURES)})"
 
 
 def inline(section: str, english: str, values: Values | None = None) -> Markup:

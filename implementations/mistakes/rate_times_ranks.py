@@ -1,6 +1,6 @@
 """The learning rate is multiplied by the number of ranks.
 
-You see: Nothing, or a loss that falls faster at first.
+You see: The loss jumps at first and falls all the same; some points of accuracy may be missing.
 Why it is wrong: a larger rate goes with a larger batch, and here the batch is shared out, not multiplied.
 The fix: the rate of one process, as long as all ranks together have its batch.
 Noticed by: one step.

@@ -1,6 +1,6 @@
 """The loop calls the model inside the wrapper, past DDP.
 
-You see: Nothing: each rank learns from its share alone, and only the first rank's result is looked at.
+You see: The loss falls, but points of accuracy may be missing: each rank learns from its share alone.
 Why it is wrong: the wrapper's own forward makes ready for the exchange; without it backward exchanges nothing.
 The fix: call the wrapper.
 Noticed by: one step.
