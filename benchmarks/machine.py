@@ -9,33 +9,43 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from benchmarks.measure import machines
 from benchmarks.measure.ranks import FOREVER, Line
-from benchmarks.measure.workers import ROOT, descendants, kill
+from benchmarks.measure.workers import ROOT, descendants, in_words, kill
 
 
 def serve(line: Line) -> None:
     """Starts and stops rows until there are no more."""
     running: dict[str, subprocess.Popen] = {}
-    try:
-        while message := line.received(f"to machine {line.rank}", FOREVER):
-            order, row = message
-            if order == "start":
-                print(f"{row.name}: {row.ranks} ranks", flush=True)
-                running[row.key] = started(row)
-            else:
-                end(running.pop(row.key))
-    finally:
-        for process in running.values():
-            end(process)
+    with tempfile.TemporaryDirectory(prefix="one-trainer-") as folder:
+        try:
+            while message := line.received(f"to machine {line.rank}", FOREVER):
+                order, row = message
+                log = Path(folder, f"{row.key}.log")
+                if order == "start":
+                    print(f"{row.name} in {row.ranks} processes", flush=True)
+                    running[row.key] = started(row, log)
+                else:
+                    process = running.pop(row.key)
+                    if status := process.poll():
+                        print(f"{row.name} {in_words(status, log)}", flush=True)
+                    end(process)
+        finally:
+            for process in running.values():
+                end(process)
 
 
-def started(row: machines.Row) -> subprocess.Popen:
-    """torchrun, which starts the ranks of this machine."""
-    command = [sys.executable, *machines.torchrun(row), "-m", "benchmarks.measure.worker", "nowhere", "rank", row.name]
+def started(row: machines.Row, log: Path) -> subprocess.Popen:
+    """torchrun, which starts the ranks of this machine; all that they write goes to the log."""
+    module = ["-m", "benchmarks.measure.worker", "nowhere", "rank", row.name]
+    command = [sys.executable, *machines.torchrun(row), f"--log-dir={log.with_suffix('')}", *module]
     environment = dict([machines.THREADS]) | os.environ
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+    with log.open("wb") as output:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **streams)
 
 
 def end(process: subprocess.Popen) -> None:
