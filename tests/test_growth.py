@@ -1,5 +1,6 @@
 """How time grows: planted answers are found again, and nothing is said that the intervals do not carry."""
 
+import itertools
 import json
 import math
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.runs import saved
-from benchmarks.show import growth, picture, table
+from benchmarks.show import batches, charts, growth, picture, table
 from tests.made_up import content, row, run
 
 ROOT = Path(__file__).parent.parent
@@ -168,11 +169,27 @@ def test_a_picture_is_the_same_twice_and_has_all_lines():
         assert f"<!-- {text} -->" in svg
 
 
+def test_a_chart_has_each_family_at_its_place_and_the_names_apart():
+    (panel,) = growth.panels(run(*QUICK_SUMS, *QUICK_STEPS))
+    chart = batches.chart(panel)
+    assert [curve.family for curve in chart.curves] == [*panel.families]
+    for curve, own in zip(chart.curves, panel.families.values(), strict=True):
+        ends = [tuple(map(float, point.split(","))) for point in curve.points.split()]
+        assert [x for x, _ in ends] == sorted(x for x, _ in ends)
+        assert (ends[0][0], ends[-1][0], ends[-1][1]) == (0, 100, curve.end)
+        low, high = math.log(chart.axes.low), math.log(chart.axes.high)
+        for (_, y), point in zip(ends, own, strict=True):
+            assert y == pytest.approx(100 * (high - math.log(point.seconds * 1e3)) / (high - low), abs=0.01)
+    names = sorted([chart.label, *(curve.label for curve in chart.curves)])
+    assert all(below - above > 0.99 * batches.LABEL_HEIGHT for above, below in itertools.pairwise(names))
+    assert all(chart.axes.low < tick < chart.axes.high for tick in chart.ticks)
+
+
 def test_labels_keep_their_order_and_their_distance():
-    placed = picture.spread([0.5, 0.51, 0.5, 0.9])
+    placed = charts.spread([0.5, 0.51, 0.5, 0.9], 0.05)
     assert sorted(range(4), key=placed.__getitem__) == [0, 2, 1, 3]
     gaps = [high - low for low, high in zip(sorted(placed), sorted(placed)[1:], strict=False)]
-    assert min(gaps) > 0.99 * picture.LABEL_HEIGHT
+    assert min(gaps) > 0.99 * 0.05
     assert placed[3] == 0.9
 
 

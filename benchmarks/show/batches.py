@@ -1,15 +1,24 @@
-"""How time grows with the batch size, as the page shows it: the picture, and a table that has the loss beside the time.
+"""How time grows with the batch size, as the page shows it: a chart, and a table that has the loss beside the time.
 
 Needs numpy, and SciPy where there is something to draw; no torch.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from benchmarks.runs.row import Row, Setting
 from benchmarks.runs.saved import Run
 from benchmarks.show import cells, charts, ladder, table
+from benchmarks.show.charts import Axes
 from benchmarks.show.ladder import Runs
+
+if TYPE_CHECKING:
+    from benchmarks.show.growth import Panel
+
+MARGIN = 1.3  # above the slowest and below the fastest: a factor
+LABEL_HEIGHT = 6  # of the height of a chart in percent: names are at least as far apart
+TICKS = [digit * 10**power for power in range(-4, 8) for digit in (1, 2, 5)]
 
 
 @dataclass(frozen=True)
@@ -25,15 +34,36 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """The fastest of a family over the batch sizes. end, label: how far down its last point is, and its name."""
+
+    family: str
+    points: str
+    end: float
+    label: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Milliseconds an epoch over the batch size. ticks: of them.  floor, label: how far from the top, and its name."""
+
+    axes: Axes
+    ticks: Sequence[float]
+    curves: Sequence[Curve]
+    floor: float
+    label: float
+
+
+@dataclass(frozen=True)
 class Growth:
-    """What a run over several problems says of one device. picture: an image, None where nothing can be drawn.
+    """What a run over several problems says of one device. chart: None where there is nothing to draw.
 
     setting: of most rows an epoch.  lines: at so many rows, for each batch size.
     """
 
     setting: Setting
     baseline: str
-    picture: str | None
+    chart: Chart | None
     lines: Sequence[Line]
 
     @property
@@ -54,17 +84,38 @@ def growths(runs: Runs, losses: Mapping[str, float]) -> list[Growth]:
 
 def growth(run: Run, device: str, losses: Mapping[str, float]) -> Growth:
     """The Growth of one device."""
-    from benchmarks.show import picture  # and with it matplotlib and SciPy, only where there is something to draw
+    from benchmarks.show import growth as times  # and with it SciPy, only where there is something to draw
 
     own = [row for row in run.rows if row.setting.device == device]
     most = max(row.setting.rows for row in own)
     own = [row for row in own if row.setting.rows == most]
-    drawn = picture.of_run(run)
+    panels = {panel.device: panel for panel in times.panels(run)}
     return Growth(
         setting=own[0].setting,
         baseline=own[0].baseline.name,
-        picture=drawn and charts.svg(drawn),
+        chart=chart(panels[device]) if device in panels else None,
         lines=[line(run, own, size, losses) for size in sorted({row.setting.batch_size for row in own})],
+    )
+
+
+def chart(panel: "Panel") -> Chart:
+    """The Chart of a device."""
+    times = {family: [point.seconds * 1e3 for point in own] for family, own in panel.families.items()}
+    floor = panel.floor * 1e3
+    every = [floor, *(time for own in times.values() for time in own)]
+    sizes = [point.batch_size for point in next(iter(panel.families.values()))]
+    axes = Axes(sizes, min(every) / MARGIN, max(every) * MARGIN, is_log=True)
+    ends = [axes.y(floor), *(axes.y(own[-1]) for own in times.values())]
+    label, *labels = (round(place, 2) for place in charts.spread(ends, LABEL_HEIGHT))
+    return Chart(
+        axes=axes,
+        ticks=[tick for tick in TICKS if axes.low < tick < axes.high],
+        curves=[
+            Curve(family, axes.points(own), end, place)
+            for (family, own), end, place in zip(times.items(), ends[1:], labels, strict=True)
+        ],
+        floor=ends[0],
+        label=label,
     )
 
 

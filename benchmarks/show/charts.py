@@ -1,6 +1,7 @@
 """Lines and images as the page draws them: coordinates of SVG, and PNG files in the text of the page."""
 
 import base64
+import itertools
 import math
 import struct
 import zlib
@@ -13,16 +14,17 @@ COLOURS = 33  # of a template: odd, so that one of them is for zero
 
 @dataclass(frozen=True)
 class Axes:
-    """Values from low to high upwards, evenly spaced along the line; on a logarithmic scale if both are above 0."""
+    """Values from low to high upwards, on a logarithmic scale if is_log, over places on one that has 0 as well."""
 
-    count: int
+    places: Sequence[float]
     low: float
     high: float
     is_log: bool = False
 
     def x(self, i: int) -> float:
-        """Where the i-th value stands."""
-        return round(WIDTH * i / (self.count - 1), 2)
+        """Where the i-th value stands: by log(1 + place), from the first place to the last."""
+        first, last, at = (math.log1p(self.places[j]) for j in (0, -1, i))
+        return round(WIDTH * (at - first) / (last - first), 2)
 
     def y(self, value: float) -> float:
         """How far from the top; what lies beyond an end stands there."""
@@ -38,6 +40,19 @@ class Axes:
                 break
             found.append(f"{self.x(i):g},{self.y(value):g}")
         return " ".join(found)
+
+
+def spread(heights: Sequence[float], apart: float) -> list[float]:
+    """The heights moved until each is so far from the next, in the same order and about the same middle."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    placed = list(heights)
+    for _ in range(200):
+        for below, above in itertools.pairwise(order):
+            missing = apart - (placed[above] - placed[below])
+            if missing > 0:
+                placed[below] -= missing / 2
+                placed[above] += missing / 2
+    return placed
 
 
 def template(weights: Sequence[Sequence[float]]) -> str:
@@ -74,8 +89,3 @@ def chunk(part: tuple[bytes, bytes]) -> bytes:
     """A part of a PNG file: its length, kind, content and checksum."""
     kind, content = part
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def svg(text: str) -> str:
-    """An SVG file as an address that holds it."""
-    return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()

@@ -82,7 +82,7 @@ def exhibit(mistake: Mistake, found: Museum) -> Exhibit:
 
 def loss_axes(found: Museum) -> Axes:
     """Where losses are drawn: up to half as much again as before training."""
-    return Axes(len(found.batches), 0, 1.5 * found.before.loss)
+    return Axes(found.batches, 0, 1.5 * found.before.loss)
 
 
 def puzzles(found: Museum) -> list[Puzzle]:
@@ -143,7 +143,7 @@ def distances(found: Museum) -> Distances:
     """Of the museum; nothing is drawn before the first batch, where there is no distance."""
     values = [value for errors in found.distances.values() for value in errors[1:]]
     low, high = min(values, default=1), max(values, default=1)
-    axes = Axes(len(found.batches) - 1, min(0.1, low or 0.1), max(2 * found.limit, high), is_log=True)
+    axes = Axes(found.batches[1:], min(0.1, low or 0.1), max(2 * found.limit, high), is_log=True)
     return Distances(axes, {name: axes.points(errors[1:]) for name, errors in found.distances.items()}, low, high)
 
 

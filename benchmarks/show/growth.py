@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks.runs.saved import Run
+from benchmarks.runs.saved import REFERENCE, Run
 from benchmarks.runs.statistics import Estimate
 from benchmarks.show import cells, table
 
@@ -96,11 +96,11 @@ def lines(run: Run, device: str, fixed: Field, free: Field) -> dict[str, Points]
 def families(by_name: Mapping[str, Points]) -> dict[str, Points]:
     """The fastest Point of each family at each batch size; a family is what stands before the first _ of a name.
 
-    torch_nn, the reference, is a family of its own.
+    The reference is a family of its own.
     """
     found: dict[str, list[Points]] = {}
     for name, own in by_name.items():
-        found.setdefault(name if name == "torch_nn" else name.partition("_")[0], []).append(own)
+        found.setdefault(name if name == REFERENCE else name.partition("_")[0], []).append(own)
     return {
         family: [min(same, key=lambda point: point.seconds) for same in zip(*members, strict=True)]
         for family, members in found.items()

@@ -1,7 +1,6 @@
 """The picture of how time grows with the batch size."""
 
 import io
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,10 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from benchmarks.runs.saved import Run
-from benchmarks.show import growth
+from benchmarks.show import charts, growth, ladder
 from benchmarks.show.growth import Panel
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#000000")  # Okabe & Ito
 STYLE: Any = {"svg.hashsalt": "one trainer", "font.size": 10, "svg.fonttype": "path"}
 MARKERS = "osD^vP*X"
 LABEL_HEIGHT = 0.05  # of the height of the axes: labels are at least as far apart
@@ -55,7 +53,7 @@ def draw(ax: Axes, panel: Panel) -> None:
     labels = []
     for i, (family, own) in enumerate(panel.families.items()):
         sizes, times = [point.batch_size for point in own], [point.seconds * 1e3 for point in own]
-        colour = COLOURS[i % len(COLOURS)]
+        colour = ladder.FAMILIES.get(family, "black" if family == growth.REFERENCE else ladder.OTHER_FAMILY)
         ax.plot(sizes, times, color=colour, marker=MARKERS[i % len(MARKERS)], markersize=5)
         labels.append((times[-1], family, colour))
     floor = panel.floor * 1e3
@@ -70,7 +68,8 @@ def draw(ax: Axes, panel: Panel) -> None:
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     low, high = ax.get_ylim()
-    heights = spread([ax.transAxes.inverted().transform(ax.transData.transform((1, time)))[1] for time, *_ in labels])
+    places = [ax.transAxes.inverted().transform(ax.transData.transform((1, time)))[1] for time, *_ in labels]
+    heights = charts.spread(places, LABEL_HEIGHT)
     for (_, text, colour), height in zip(labels, heights, strict=True):
         ax.annotate(
             text,
@@ -81,16 +80,3 @@ def draw(ax: Axes, panel: Panel) -> None:
             annotation_clip=False,
         )
     ax.set_ylim(low, high)
-
-
-def spread(heights: Sequence[float]) -> list[float]:
-    """The heights moved apart until each is LABEL_HEIGHT from the next, in the same order and about the same middle."""
-    order = sorted(range(len(heights)), key=heights.__getitem__)
-    placed = list(heights)
-    for _ in range(200):
-        for below, above in itertools.pairwise(order):
-            missing = LABEL_HEIGHT - (placed[above] - placed[below])
-            if missing > 0:
-                placed[below] -= missing / 2
-                placed[above] += missing / 2
-    return placed

@@ -32,9 +32,9 @@ def words() -> dict[str, str]:
     return tomllib.loads(WORDS.read_text(encoding="utf-8"))
 
 
-def said(name: str, /, **values: object) -> Markup:
+def said(name: str, /, tag: str = "span", **values: object) -> Markup:
     """The page's own words of that name in both languages, values in their places if there are any. Raises RunError."""
-    return inline("page", words()[name], values or None)
+    return in_both(tag, "page", words()[name], MARKDOWN.renderInline, values or None)
 
 
 def both(name: str, /, **values: object) -> list[str]:
@@ -68,9 +68,9 @@ def place(name: str) -> str:
     return f"(?P<{name}>{PLACES.get(name, FIGURES)})"
 
 
-def inline(section: str, english: str, values: Values | None = None) -> Markup:
-    """A paragraph in both languages, to stand in a line. Values are filled in after Markdown is. Raises RunError."""
-    return in_both("span", section, english, MARKDOWN.renderInline, values)
+def inline(section: str, english: str) -> Markup:
+    """A paragraph in both languages, to stand in a line. Raises RunError."""
+    return in_both("span", section, english, MARKDOWN.renderInline)
 
 
 def block(section: str, english: str) -> Markup:
@@ -83,7 +83,10 @@ def block(section: str, english: str) -> Markup:
 def in_both(
     tag: str, section: str, english: str, rendered: Callable[[str], str], values: Values | None = None
 ) -> Markup:
-    """The elements of both languages; where there is no Korean, of the English alone, marked."""
+    """The elements of both languages; where there is no Korean, of the English alone, marked.
+
+    Values are filled in after Markdown is, so that none of them is read as such.
+    """
     translation = korean(section, english)
     if translation is None:
         return element(tag, "en class=only", rendered(english), values)
