@@ -42,7 +42,7 @@ def started(row: machines.Row, log: Path) -> subprocess.Popen:
     """torchrun, which starts the ranks of this machine; all that they write goes to the log."""
     module = ["-m", "benchmarks.measure.worker", "nowhere", "rank", row.name]
     command = [sys.executable, *machines.torchrun(row), f"--log-dir={log.with_suffix('')}", *module]
-    environment = dict([machines.THREADS]) | os.environ
+    environment = {**dict([machines.THREADS]), **os.environ}
     with log.open("wb") as output:
         streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
         return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **streams)
