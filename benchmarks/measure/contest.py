@@ -30,6 +30,7 @@ from benchmarks.runs.saved import COPY, REFERENCE
 from reference import equivalence
 from reference.equivalence import Answer, Case
 from reference.problem import Problem, arrays, random_parameters
+from reference.ranks import BACKENDS
 
 MOST_PAIRS = 1000
 LEAST_IN_PART = 4  # pairs of a row in each of several processes
@@ -292,6 +293,8 @@ class Contest:
         least, ranks = implementations.processes(name), self.ranks_of(name)
         if ranks < least:
             return f"trains in at least {least} processes: --ranks {least}"
+        if ranks > 1 and self.device not in BACKENDS:
+            return f"trains in several processes, on {' or '.join(BACKENDS)}"
         if self.device == "cuda" and ranks // machines.count() > torch.cuda.device_count():
             return f"needs a GPU for each of its ranks; {torch.cuda.device_count()} of them are here"
         return ""

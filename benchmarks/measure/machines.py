@@ -55,9 +55,9 @@ class Others:
 
         self.line = Line()
 
-    def tell(self, order: str, row: Row) -> None:
-        """Has them start or stop a row."""
-        self.send((order, row))
+    def tell(self, order: str, *arguments: Any) -> None:
+        """Has each of them do what a method of `benchmarks.machine.Machine` says."""
+        self.send((order, *arguments))
 
     def dismiss(self) -> None:
         """Lets them end."""

@@ -73,6 +73,8 @@ class Suite:
                     f"cannot write to {path.parent.parent}: {error.strerror or error}; make room, or name another "
                     "folder in TMPDIR"
                 ) from None
+            if self.workers.others:
+                self.workers.others.tell("put", path, path.read_bytes())
         return {name: str(path) for name, path in files.items()}
 
     def timed_case(self, rows: int | None, batch_size: int) -> Case:
