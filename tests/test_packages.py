@@ -8,7 +8,8 @@ from importlib.metadata import packages_distributions
 
 from tests.project import ROOT
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 OURS = {"benchmarks", "implementations", "reference", "tests", "conftest"}
 ALWAYS = [
     *(ROOT / "benchmarks").rglob("*.py"),
@@ -60,3 +61,14 @@ def test_what_implementations_and_tests_need_is_declared():
     paths = [*(ROOT / "implementations").rglob("*.py"), *(ROOT / "tests").glob("*.py")]
     optional = {"jax", "triton"} - packages_distributions().keys()  # not installed everywhere
     assert undeclared(paths, "dev", "jax", "gpu") <= optional
+
+
+def test_whoever_installs_it_has_every_file_of_it():
+    """As [tool.setuptools] names them: the Python files of each package, and those that its package-data match."""
+    setup = PYPROJECT["tool"]["setuptools"]
+    folders = {package: ROOT / package.replace(".", "/") for package in setup["packages"]}
+    patterns = [(package, "*.py") for package in folders]
+    patterns += [(package, pattern) for package, found in setup["package-data"].items() for pattern in found]
+    installed = {path for package, pattern in patterns for path in folders[package].glob(pattern)}
+    there = {path for folder in folders.values() for path in folder.rglob("*") if path.is_file()}
+    assert {path for path in there if "__pycache__" not in path.parts} == installed

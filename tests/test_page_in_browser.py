@@ -273,8 +273,10 @@ def test_the_table_is_sorted_by_keyboard(chromium, file):
 @pytest.mark.skipif(find_spec("pypdfium2") is None, reason="no PDFium: pip install pypdfium2")
 def test_printed_every_lesson_is_there(chromium, file):
     """In the text of the PDF, each title with the beginning of its idea, and later the end of its docstring."""
-    with opened(chromium, file) as tab:
+    with opened(chromium, file, color_scheme="dark") as tab:
         text = text_of(tab.pdf())
+        tab.emulate_media(media="print")
+        assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     at = 0
     for name in (*sorted_as_shown(), *mistakes.names()):
         paragraphs = [without_blanks(part.replace("`", "")) for part in implementations.docstring(name).split("\n\n")]
@@ -321,7 +323,7 @@ def test_each_number_of_how_time_grows_is_that_of_the_published_table_and_the_mu
     losses = json.loads((ROOT / "results" / "mistakes.json").read_text(encoding="utf-8"))["epoch_losses"]
     shown = figures("section:has(#the-growth) .figures")
     assert len(shown) == 5
-    for batch, steps, beside, fastest, own, loss in shown:
+    for batch, steps, loss, beside, own, fastest in shown:
         beside_it = {
             name.split("-cpu")[0]: row for (name, *place), row in published.items() if place == [batch, "50000"]
         }
