@@ -139,7 +139,7 @@ def test_epoch_by_epoch_ends_where_all_at_once_does(dataset, capsys):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("nobody",), "error: no implementation 'nobody'; there are autograd_arange, "),
+        (("nobody",), "error: no implementation 'nobody'; there are allreduce_async, "),
         (("numpy_loop", "--device", "cuda"), "error: numpy_loop runs on cpu only, not on cuda; use --device cpu"),
         (("graph_epoch",), "error: graph_epoch runs on cuda only, not on cpu; use --device cuda"),
         pytest.param(

@@ -167,7 +167,7 @@ def test_an_implementation_that_fails_has_a_reason_in_place_of_a_line(data, monk
         implementations, "load", lambda name: SimpleNamespace(train=train) if name == "numpy_loop" else load(name)
     )
     monkeypatch.setattr(implementations, "missing", lambda name, _: ["numba"] if name == "manual_inplace" else [])
-    distances, without = proof.distances_and_reasons(proof.all_rows(data))
+    distances, without = proof.distances_and_reasons(proof.all_rows(data), proof.in_processes(1)[1])
     assert distances == {}
     assert without["manual_inplace"] == "numba not installed"
     assert re.fullmatch(r"raised OSError: out of ideas \(test_museum\.py:\d+\)", without["numpy_loop"])
