@@ -16,7 +16,9 @@ from typing import Any
 
 from benchmarks.measure import machines
 from benchmarks.measure.ranks import FOREVER, Line
+from benchmarks.measure.worker import END_WITH_PARENT, set_option
 from benchmarks.measure.workers import ROOT, descendants, in_words, kill
+from reference import shell
 
 
 class Machine:
@@ -77,6 +79,7 @@ def main() -> None:
     if machines.count() == 1:
         sys.exit("error: torchrun starts this on the second machine and further ones; see docs/machines.md")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # of torchrun, when another machine is lost
+    set_option(END_WITH_PARENT, signal.SIGTERM)
     line = Line()
     with Machine() as machine:
         while message := line.received(f"to machine {line.rank}", FOREVER):
@@ -85,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    shell.run(main)
