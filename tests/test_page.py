@@ -260,6 +260,11 @@ def test_a_bad_run_is_one_clear_line_and_the_old_page_stays(results, monkeypatch
         assert complaint in message
         assert "\n" not in message
         assert (results / "report.html").read_bytes() == old
+    for text in (b"\xff", b"", b"# A title\n\n| a | b |\n"):
+        (results / "trust.md").write_bytes(text)
+        with pytest.raises(SystemExit, match=r"^error: .*trust\.md: no[^\n]*make it anew[^\n]*$"):
+            command(monkeypatch, good)
+    (results / "trust.md").unlink()
     (results / "mistakes.json").write_text("{}")
     with pytest.raises(SystemExit, match=r"mistakes\.json: no museum"):
         command(monkeypatch, good)
@@ -297,6 +302,24 @@ def test_other_runs_make_a_page_too(made, results):
     assert "<script>alert" not in html
     assert 'href="javascript' not in html
     page.picture({"run.json": made})
+
+
+def test_each_row_without_a_time_has_its_reason_once(results):
+    reasons = ("it is wrong", "no GPU is here", "needs a thing")
+    untimed = list(zip(("manual_inplace-cpu", "graph_step-cuda", "numba_dense-cpu"), reasons, strict=True))
+    for made in (
+        run(untimed=untimed),
+        run(row(), untimed=untimed),
+        run(row(), row(batch_size=16), untimed=untimed),
+    ):
+        html = page.html({"run.json": made, "again.json": run(untimed=untimed)})
+        below = html.partition('id="the-lessons"')[0]
+        assert [below.count(reason) for reason in reasons] == [1, 1, 1]
+
+
+def test_the_way_is_shown_where_a_price_on_it_is_known(results):
+    assert 'class="way"' not in page.html({"run.json": run(row())})
+    assert 'class="way"' in page.html({"run.json": run(row()), "ladder.json": run(row(baseline="autograd_inplace"))})
 
 
 def test_runs_of_two_machines_are_two_ladders(results):

@@ -191,6 +191,13 @@ def sha256(name: str) -> str | None:
         return None
 
 
+def untimed_elsewhere(runs: Runs, found: Sequence[Ladder]) -> list[tuple[str, str]]:
+    """The rows of all runs that have no time and stand below none of these ladders, each with the reason, once."""
+    below = {name for ladder in found for name, _ in ladder.untimed}
+    reasons = {name: reason for run in runs.values() for name, reason in run.untimed if name not in below}
+    return sorted(reasons.items())
+
+
 def prices(runs: Runs) -> dict[str, list[Price]]:
     """By name what each idea costs or saves against its parent, in each run that says it."""
     found: dict[str, list[Price]] = {}
@@ -209,4 +216,4 @@ def price(run: Run, row: Row) -> Price:
 
 def reasons(runs: Runs) -> dict[str, str]:
     """By name why a row has no time, where no run has one."""
-    return {name.rpartition("-")[0]: reason for run in runs.values() for name, reason in run.untimed}
+    return {name.partition("-")[0]: reason for run in runs.values() for name, reason in run.untimed}

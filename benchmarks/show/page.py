@@ -64,10 +64,12 @@ def picture(runs: Runs) -> str | None:
 def content(runs: Runs) -> dict[str, Any]:
     """What the templates show. Raises saved.RunError where the museum cannot be read."""
     found = lessons.lessons()
+    found_ladders = ladder.ladders(runs)
     found_museum = exhibits.load(MUSEUM)
     return {
         "runs": runs,
-        "ladders": ladder.ladders(runs),
+        "ladders": found_ladders,
+        "untimed": ladder.untimed_elsewhere(runs, found_ladders),
         "timed": {row.own.name for run in runs.values() for row in run.rows},
         "title": " · ".join(prose.both("title", count=len(found))),
         "lessons": found,
@@ -198,10 +200,17 @@ def fingerprint(run: saved.Run) -> str:
 
 
 def proof() -> tuple[Markup, list[list[str]]] | None:
-    """The proof: how it was made, and the lines of its table as cells; None where there is none."""
+    """The proof: how it was made, and the lines of its table as cells; None where there is none. Raises RunError."""
     if not PROOF.exists():
         return None
-    _, *lines = PROOF.read_text(encoding="utf-8").splitlines()
-    how = "\n".join(line for line in lines if not line.startswith("|"))
-    _, _, *cells = [documents.cells_of(line) for line in lines if line.startswith("|")]
-    return Markup(prose.MARKDOWN.render(how)), cells
+    try:
+        lines = PROOF.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise saved.RunError(f"{PROOF}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise saved.RunError(f"{PROOF}: not text in UTF-8; make it anew: python -m benchmarks.trust") from None
+    how = "\n".join(line for line in lines[1:] if not line.startswith("|"))
+    cells = [documents.cells_of(line) for line in lines if line.startswith("|")]
+    if {len(line) for line in cells} != {3}:
+        raise saved.RunError(f"{PROOF}: no table of three columns; make it anew: python -m benchmarks.trust")
+    return Markup(prose.MARKDOWN.render(how)), cells[2:]
