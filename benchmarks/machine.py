@@ -5,7 +5,6 @@
 while on the first the same line, with --node-rank 0 and -m pytest benchmarks, runs the benchmark: docs/machines.md.
 """
 
-import os
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from typing import Any
 from benchmarks.measure import machines
 from benchmarks.measure.ranks import FOREVER, Line
 from benchmarks.measure.worker import END_WITH_PARENT, set_option
-from benchmarks.measure.workers import ROOT, descendants, in_words, kill
+from benchmarks.measure.workers import ROOT, descendants, environment_of_worker, in_words, kill
 from reference import shell
 
 
@@ -51,7 +50,7 @@ class Machine:
         log = self.log(row)
         module = ["-m", "benchmarks.measure.worker", "nowhere", "rank", row.name]
         command = [sys.executable, *machines.torchrun(row), f"--log-dir={log.with_suffix('')}", *module]
-        environment = dict([machines.THREADS]) | os.environ
+        environment = environment_of_worker(machines.THREADS)
         with log.open("wb") as output:
             streams: Any = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
             process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **streams)

@@ -196,7 +196,7 @@ def checked_settings(option: Any) -> Settings:
 
 def checked_ranks(ranks: int | None, option: Any) -> int:
     """How many ranks the rows of several get, 1 if there are to be none. Raises pytest.UsageError."""
-    available, hosts = cores(), machines.count()
+    available, hosts = machines.cores(), machines.count()
     if (ranks or 1) % hosts:
         raise pytest.UsageError(f"--ranks {ranks or 1}: expected as many on each of {hosts} machines")
     if ranks and ranks // hosts > available and not option.benchmark_disable:
@@ -205,11 +205,6 @@ def checked_ranks(ranks: int | None, option: Any) -> int:
             "--benchmark-disable checks them and times none"
         )
     return ranks or 1
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_name(name: str) -> None:

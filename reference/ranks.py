@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 
-from reference.equivalence import Answer, Trainer
+from reference.equivalence import Answer, Answering, Implementation, Trainer
 from reference.problem import Problem
 
 UNEVEN = 3  # ranks that a batch of 64 rows cannot be shared out to evenly
@@ -41,6 +41,12 @@ class Ranks(NamedTuple):
         answers: list[list[Answer]] = [[]] * dist.get_world_size()
         dist.all_gather_object(answers, self.trainer.answers(problem, previous, seed))
         return [agreed(each) for each in zip(*answers, strict=False)]  # none after a complaint
+
+
+def trainer(implementation: Implementation, processes: int) -> Answering:
+    """Its Trainer, or where it needs several processes the Ranks that this process is one of."""
+    own = Trainer(implementation)
+    return Ranks(own) if processes > 1 else own
 
 
 def agreed(answers: Sequence[Answer]) -> Answer:

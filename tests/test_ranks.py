@@ -13,7 +13,6 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from benchmarks import options
 from benchmarks.measure import ranks, silence
 from benchmarks.measure.ranks import Line, Rank, RankReply, together
 from benchmarks.measure.refusals import Wrong
@@ -231,7 +230,7 @@ def test_in_silence_collectives_leave_tensors_as_they_are():
 
 
 def test_more_ranks_than_cores_are_checked_and_not_timed(monkeypatch):
-    monkeypatch.setattr(options, "cores", lambda: 2)
+    monkeypatch.setattr("benchmarks.measure.machines.cores", lambda: 2)
     with pytest.raises(pytest.UsageError, match=r"^--ranks 4: this machine has 2 cores"):
         settings(ranks="4", benchmark_disable=False)
     assert settings(ranks="4", benchmark_disable=True).ranks == 4

@@ -5,7 +5,6 @@ import hashlib
 import importlib.metadata
 import inspect
 import itertools
-import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
@@ -448,5 +447,4 @@ def version(package: str) -> str:
 def cpu_name() -> str:
     """The processor's name, the number of cores this process may use, and torch's vector instructions."""
     name = clean(cpuinfo.get_cpu_info().get("brand_raw") or "") or platform.machine()  # some end in NUL
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores, {torch.backends.cpu.get_cpu_capability()}"
+    return f"{name}, {machines.cores()} cores, {torch.backends.cpu.get_cpu_capability()}"

@@ -26,6 +26,11 @@ def count() -> int:
     return int(os.environ.get("GROUP_WORLD_SIZE", 1))
 
 
+def cores() -> int:
+    """How many of this machine this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def torchrun(row: Row) -> list[str]:
     """Python's arguments that start the ranks of a row that are on this machine."""
     command = ["-m", "torch.distributed.run", f"--nproc-per-node={row.ranks // count()}"]

@@ -97,9 +97,7 @@ class Workers:
     def launched(self, *role: str, through: Sequence[str] = (), **options: Any) -> subprocess.Popen:
         """The process of a new interpreter. through: the arguments of torchrun, which starts it there."""
         command = [sys.executable, *through, "-m", "benchmarks.measure.worker", self.address, *role]
-        environment = {name: value for name, value in os.environ.items() if name != HUSHED}
-        if through:
-            environment.setdefault(*machines.THREADS)
+        environment = environment_of_worker(*([machines.THREADS] if through else []))
         with self.token_file.open() as token:
             return subprocess.Popen(command, cwd=ROOT, stdin=token, env=environment, **options)
 
@@ -301,6 +299,11 @@ class Ranks(Worker):
         rank, local_rank, ended = map(int, found.groups())  # a rank of this machine
         (log,) = self.logs.glob(f"*/attempt_0/{local_rank}/stderr.log")
         return f"rank {rank}: {in_words(ended, log)}"
+
+
+def environment_of_worker(*defaults: tuple[str, str]) -> dict[str, str]:
+    """The variables of a new worker: this process's own, and these where it has none of that name."""
+    return dict(defaults) | {name: value for name, value in os.environ.items() if name != HUSHED}
 
 
 def in_words(status: int, log: Path) -> str:

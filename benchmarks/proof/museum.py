@@ -28,10 +28,10 @@ from benchmarks.show import table
 from implementations import mistakes
 from reference import datasets, equivalence, naive, torch_nn
 from reference.datasets import Dataset
-from reference.equivalence import Answering, Case, Trainer
+from reference.equivalence import Case
 from reference.naive import Scores
 from reference.problem import Parameters, Problem, initial_parameters
-from reference.ranks import UNEVEN, Ranks
+from reference.ranks import UNEVEN, trainer
 
 ROWS, EPOCHS = 10_000, 2  # what the two tests look at
 BATCHES = (0, 1, 3, 8, 20, 50, 100, 157)  # after which losses and distances are taken
@@ -105,7 +105,8 @@ def of_the_tests(data: Dataset) -> Problem:
 
 def mistake(name: str, cases: Iterable[Case], data: Dataset) -> Mistake:
     """The Mistake of this name, checked by these cases."""
-    findings = list(equivalence.findings_of(trainer(name), cases))
+    own = trainer(implementations.load(name), implementations.processes(name))
+    findings = list(equivalence.findings_of(own, cases))
     after, raised = scores_or_message(name, of_the_tests(data), data)
     losses, messages = losses_and_messages(name, data)
     sibling = implementations.parent(name) or ""
@@ -126,12 +127,6 @@ def mistake(name: str, cases: Iterable[Case], data: Dataset) -> Mistake:
         raised=next((message for message in (raised, *messages) if message), None),
         sibling_losses=losses_and_messages(sibling, data)[0],
     )
-
-
-def trainer(name: str) -> Answering:
-    """The Trainer of this name, or the Ranks that it is one of."""
-    own = Trainer(implementations.load(name))
-    return Ranks(own) if implementations.processes(name) > 1 else own
 
 
 def thread(name: str) -> str | None:

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure.workers import ROOT
 from reference import shell
 from reference.ranks import process_group
-
-ROOT = Path(__file__).parents[2]
 
 
 def on_ranks(count: int, function: Callable[..., Any], *arguments: Any) -> Any:

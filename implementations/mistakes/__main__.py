@@ -54,9 +54,8 @@ def show(name: str, dataset: str, epochs: int) -> None:
         lines.append((epoch, *both))
     print(f"{data.name}: {data.origin}; on {len(data.x_valid)} validation rows\n")
     print(tabulate(lines, ("epochs", sibling, name), disable_numparse=True) + "\n")
-    trainer = equivalence.Trainer(implementations.load(name))
-    several = implementations.processes(name) > 1
-    findings = list(equivalence.findings_of(ranks.Ranks(trainer) if several else trainer, cases))
+    trainer = ranks.trainer(implementations.load(name), implementations.processes(name))
+    findings = list(equivalence.findings_of(trainer, cases))
     complaints = [(finding.case, finding.complaint) for finding in findings if finding.complaint]
     print(f"the checker: {len(complaints)} of {len(findings)} problems notice it")
     told = set()
