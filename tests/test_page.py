@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import implementations
 from benchmarks import report
 from benchmarks.runs import saved
+from benchmarks.runs.saved import RunError
 from benchmarks.show import code, forked, ladder, layers, page, prose
 from benchmarks.show.korean import korean
 from tests.made_up import aa_check, content, row, run
@@ -105,6 +106,12 @@ def test_it_asks_for_nothing_but_what_is_in_it(published):
     assert len((page.FOLDER / "page.js").read_text().splitlines()) <= 80
 
 
+def test_a_fingerprint_holds_nothing_that_no_row_has(published):
+    runs, _ = published
+    texts = [page.fingerprint(run) for run in runs.values()]
+    assert all("threads 2" in text and "None" not in text for text in texts)
+
+
 def test_its_title_is_in_both_languages(published):
     _, html = published
     (title,) = re.findall("<title>(.*?)</title>", html)
@@ -146,6 +153,29 @@ def test_each_word_has_the_same_places_in_korean():
         translation = korean("page", english)
         places = [set(re.findall(r"\{(\w+)\}", text)) for text in (english, translation or english)]
         assert places[0] == places[1], name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = ", "not TOML: Invalid value"),
+        ("a = 1", "a is '1'; expected English text"),
+        ("a = ' '", "a is ' '; expected English text"),
+    ],
+)
+def test_words_that_are_broken_are_named_with_their_file(text, message, tmp_path):
+    path = tmp_path / "words.toml"
+    path.write_text(text)
+    with pytest.raises(RunError, match=f"^{re.escape(f'{path}: {message}')}"):
+        prose.words(path)
+
+
+def test_a_word_or_a_place_that_is_not_there_is_named_with_its_file():
+    with pytest.raises(RunError, match=r"words\.toml: no nothing, which the page needs"):
+        prose.said("nothing")
+    for language, file in (("en", "words.toml"), ("ko", "lessons.ko.toml")):
+        with pytest.raises(RunError, match=rf"{file}: 'of {{some}}' has a wrong place, 'some'; expected all$"):
+            prose.element("span", language, "of {some}", {"all": 1})
 
 
 # --- what is said elsewhere ---------------------------------------------------------------------------------

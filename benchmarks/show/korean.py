@@ -8,6 +8,7 @@ import hashlib
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from benchmarks.runs.saved import RunError
 
@@ -32,17 +33,22 @@ def paragraphs(docstring: str) -> list[str]:
     return [part for part in re.split(r"\n\s*\n", docstring) if part.strip() and not part.startswith("    ")]
 
 
-@functools.cache
-def translations(path: Path = FILE) -> dict[str, dict[str, str]]:
-    """All Korean paragraphs, by section and key. Raises RunError."""
+def toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds. Raises RunError."""
     try:
-        sections = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise RunError(f"{path}: not text in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise RunError(f"{path}: not TOML: {error}") from None
+
+
+@functools.cache
+def translations(path: Path = FILE) -> dict[str, dict[str, str]]:
+    """All Korean paragraphs, by section and key. Raises RunError."""
+    sections = toml(path)
     for section, table in sections.items():
         if not isinstance(table, dict):
             raise RunError(

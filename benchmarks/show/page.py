@@ -193,10 +193,14 @@ def way(found: Ladder, prices: dict[str, list[Price]]) -> list[tuple[str, Price 
 
 
 def fingerprint(run: saved.Run) -> str:
-    """What all rows of a run share, of what runs must share to be compared."""
+    """What all rows of a run share and have, of what runs must share to be compared."""
     found = [row.fingerprint for row in run.rows]
     same = {key: value for key, value in found[0].items() if all(other[key] == value for other in found)}
-    return ", ".join(f"{key} {str(value)[:12] if key.endswith('sha256') else value}" for key, value in same.items())
+    return ", ".join(
+        f"{key} {str(value)[:12] if key.endswith('sha256') else value}"
+        for key, value in same.items()
+        if value is not None
+    )
 
 
 def proof() -> tuple[Markup, list[list[str]]] | None:

@@ -2,14 +2,14 @@
 
 import functools
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from benchmarks.show.korean import korean
+from benchmarks.runs.saved import RunError
+from benchmarks.show.korean import FILE, korean, toml
 
 Values = Mapping[str, object]  # by their places in a paragraph
 WORDS = Path(__file__).with_name("page") / "words.toml"
@@ -27,20 +27,31 @@ SENTENCE = re.compile(r"[A-Za-z]{2,}\W* \W*[A-Za-z]{2,}")  # of two words at lea
 
 
 @functools.cache
-def words() -> dict[str, str]:
-    """The page's own words in English, by the names that its templates use."""
-    return tomllib.loads(WORDS.read_text(encoding="utf-8"))
+def words(path: Path = WORDS) -> dict[str, str]:
+    """The page's own words in English, by the names that its templates use. Raises RunError."""
+    found = toml(path)
+    for name, text in found.items():
+        if not isinstance(text, str) or not text.strip():
+            raise RunError(f"{path}: {name} is {str(text)[:20]!r}; expected English text")
+    return found
+
+
+def in_english(name: str) -> str:
+    """The words of that name. Raises RunError."""
+    if name not in words():
+        raise RunError(f"{WORDS}: no {name}, which the page needs; expected {name} = TEXT")
+    return words()[name]
 
 
 def said(name: str, /, tag: str = "span", **values: object) -> Markup:
     """The page's own words of that name in both languages, values in their places if there are any. Raises RunError."""
-    return in_both(tag, "page", words()[name], MARKDOWN.renderInline, values or None)
+    return in_both(tag, "page", in_english(name), MARKDOWN.renderInline, values or None)
 
 
 def both(name: str, /, **values: object) -> list[str]:
     """The same as plain text in each language that there is, for where no element can be. Raises RunError."""
-    english = words()[name]
-    return [text.format(**values) for text in (english, korean("page", english)) if text]
+    text = in_english(name)
+    return [each.format(**values) for each in (text, korean("page", text)) if each]
 
 
 def told(text: str) -> Markup:
@@ -94,9 +105,18 @@ def in_both(
 
 
 def element(tag: str, language: str, content: str, values: Values | None) -> Markup:
-    """One language."""
-    filled = Markup(content) if values is None else Markup(content).format(**values)
-    return Markup(f"<{tag} lang={language}>") + filled + Markup(f"</{tag}>")
+    """One language. Raises RunError."""
+    inside = Markup(content) if values is None else filled(language, content, values)
+    return Markup(f"<{tag} lang={language}>") + inside + Markup(f"</{tag}>")
+
+
+def filled(language: str, content: str, values: Values) -> Markup:
+    """The content with the values in their places. Raises RunError where it has a place for another one."""
+    try:
+        return Markup(content).format(**values)
+    except (LookupError, ValueError) as error:
+        file = FILE if language == "ko" else WORDS
+        raise RunError(f"{file}: {content[:40]!r} has a wrong place, {error}; expected {', '.join(values)}") from None
 
 
 def with_parts(paragraph: str) -> str:
