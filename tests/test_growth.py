@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.runs import saved
-from benchmarks.show import batches, charts, growth, picture, table
+from benchmarks.show import batches, charts, growth, page, picture, table
 from tests.made_up import content, row, run
 
 ROOT = Path(__file__).parent.parent
@@ -167,6 +168,20 @@ def test_a_picture_is_the_same_twice_and_has_all_lines():
     assert svg != picture.svg(growth.panels(run(*QUICK_SUMS)), "a title")
     for text in ("torch_nn", "sums", "quick", "dense floor", "a title", "50000 rows on cpu", *map(str, SIZES)):
         assert f"<!-- {text} -->" in svg
+    assert_it_has_both_schemes(svg)
+
+
+def assert_it_has_both_schemes(svg):
+    """Text and background have each a colour that is another one where all else is dark, and none is plain black."""
+    dark = svg.partition("@media (prefers-color-scheme: dark)")[2].partition("</style>")[0]
+    for colour in (f"fill: {picture.BACK}", f"fill: {picture.TEXT}", f"stroke: {picture.TEXT}"):
+        assert f'[style*="{colour}"]' in dark
+        assert re.search(rf'style="[^"]*{colour}', svg)
+    assert not re.search("(fill|stroke): #000000", svg)
+
+
+def test_the_picture_of_a_ladder_has_both_schemes():
+    assert_it_has_both_schemes(page.picture({"run.json": run(row("a"), row("b"))}))
 
 
 def test_a_chart_has_each_family_at_its_place_and_the_names_apart():

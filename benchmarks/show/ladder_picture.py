@@ -7,15 +7,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.show import ladder, picture
 from benchmarks.show.ladder import Ladder, Rung
-
-TEXT = "#1a1c20"
+from benchmarks.show.picture import TEXT
 
 
 def svg(found: Ladder) -> str:
-    """The picture, the same text whenever the run is the same; on white, so that it can be read on any page."""
+    """The picture, the same text whenever the run is the same."""
     rungs = shown(found)
-    with plt.rc_context(picture.STYLE | {"text.color": TEXT, "axes.labelcolor": TEXT}):
-        figure, ax = plt.subplots(figsize=(8, 0.34 * len(rungs) + 1.5), layout="constrained", facecolor="white")
+    with plt.rc_context(picture.STYLE):
+        figure, ax = plt.subplots(figsize=(8, 0.34 * len(rungs) + 1.5), layout="constrained")
         for place, rung in enumerate(rungs):
             ratio, low, high = rung.ratio
             colour = ladder.FAMILIES.get(rung.family, ladder.OTHER_FAMILY)
@@ -57,8 +56,7 @@ def shown(found: Ladder) -> Sequence[Rung]:
 def caption(found: Ladder) -> str:
     """What was measured, and where."""
     where = found.setting
-    dataset = "scikit-learn's digits in MNIST's shape, not MNIST" if where.dataset == "digits" else where.dataset
     return (
-        f"{dataset}; {where.device_name}, {where.threads} threads\n"
+        f"{picture.dataset(where)}; {where.device_name}, {where.threads} threads\n"
         "dashed: the floor, the least time for all pixels in dense float32"
     )
