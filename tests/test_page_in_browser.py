@@ -323,7 +323,7 @@ def test_each_number_of_how_time_grows_is_that_of_the_published_table_and_the_mu
     losses = json.loads((ROOT / "results" / "mistakes.json").read_text(encoding="utf-8"))["epoch_losses"]
     shown = figures("section:has(#the-growth) .figures")
     assert len(shown) == 5
-    for batch, steps, loss, beside, own, fastest in shown:
+    for batch, steps, loss, beside, fastest, own in shown:
         beside_it = {
             name.split("-cpu")[0]: row for (name, *place), row in published.items() if place == [batch, "50000"]
         }

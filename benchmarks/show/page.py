@@ -178,7 +178,7 @@ def summary_price(found: Sequence[Price]) -> Markup:
         return Markup("")
     ratio = found[0].layer["x parent"]
     if not ratio:
-        return prose.said("told_none_measured")
+        return prose.said("no_difference")
     word = prose.said(f"word_{found[0].word}") if found[0].word else ""
     return Markup("<b>{} ×</b> {}").format(ratio, word)
 
