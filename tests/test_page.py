@@ -86,6 +86,22 @@ def test_files_with_little_in_common_stand_whole():
     assert found["native_sparse"].c_difference
 
 
+def test_a_puzzle_shows_the_same_place_of_a_right_and_a_wrong_file_without_the_blanks_before_all():
+    museum = page.exhibits.load(page.MUSEUM)
+    siblings = {mistake.name: mistake.sibling for mistake in museum.mistakes}
+    puzzles = page.exhibits.puzzles(museum)
+    assert {puzzle.wrong for puzzle in puzzles} == {"A", "B"}
+    for puzzle in puzzles:
+        sides = [Text(side).of("common").splitlines() for side in puzzle.sides]
+        assert sides[0] != sides[1]
+        names = [siblings[puzzle.name], f"mistakes.{puzzle.name}"]
+        for side, name in zip(sides, names[:: 1 if puzzle.wrong == "B" else -1], strict=True):
+            source = [line.strip() for line in implementations.source(name).splitlines()]
+            stripped = [line.strip() for line in side]
+            assert any(source[i : i + len(side)] == stripped for i in range(len(source))), name
+            assert any(line and not line.startswith(" ") for line in side)
+
+
 # --- the published runs -------------------------------------------------------------------------------------
 
 

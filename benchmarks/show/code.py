@@ -55,6 +55,13 @@ def text(line: Line) -> str:
     return "".join(token.text for token in line)
 
 
+def dedented(shown: Sequence[Line]) -> list[Line]:
+    """The lines without the blanks that all of them begin with."""
+    texts = [text(line) for line in shown]
+    blanks = min((len(each) - len(each.lstrip()) for each in texts if each.strip()), default=0)
+    return [(line[0]._replace(text=line[0].text[blanks:]), *line[1:]) if line else line for line in shown]
+
+
 def html(shown: Sequence[Line], marked: Container[tuple[int, int]] = ()) -> Markup:
     """Lines as HTML, each a block of its own; tokens are marked by the numbers of their line and of their own in it."""
     return Markup("").join(

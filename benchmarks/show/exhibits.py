@@ -73,7 +73,7 @@ def exhibit(mistake: Mistake, found: Museum) -> Exhibit:
     axes = loss_axes(found)
     return Exhibit(
         mistake=mistake,
-        lesson=lessons.lesson(name, 0) if name in mistakes.names() else None,
+        lesson=lessons.lesson(name, 0, children=()) if name in mistakes.names() else None,
         has_changed=now not in (None, mistake.source_sha256),
         points=axes.points(mistake.losses),
         sibling_points=axes.points(mistake.sibling_losses),
@@ -106,7 +106,7 @@ def puzzle_of(mistake: Mistake) -> Iterator[Puzzle]:
     changes = [i for i, part in enumerate(parts) if not part.is_common]
     if len(changes) != 1 or not 0 < min(map(len, sides(parts[changes[0]]))) <= MOST_CHANGED:
         return
-    right, wrong = (forked.pre("common", side) for side in around(parts, changes[0]))
+    right, wrong = (forked.pre("common", code.dedented(side)) for side in around(parts, changes[0]))
     wrong_first = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 2 == 0
     yield Puzzle(
         mistake.name,

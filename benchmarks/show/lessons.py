@@ -77,10 +77,14 @@ class Lesson:
 
 def lessons() -> list[Lesson]:
     """All of them, as a tree: each after its parent."""
-    return [lesson(line[-1], len(line) - 1) for line in sorted(map(ancestry, implementations.names()))]
+    children: dict[str | None, list[str]] = {}
+    for name in implementations.names():
+        children.setdefault(implementations.parent(name), []).append(name)
+    lines = sorted(map(ancestry, implementations.names()))
+    return [lesson(line[-1], len(line) - 1, children.get(line[-1], ())) for line in lines]
 
 
-def lesson(name: str, depth: int) -> Lesson:
+def lesson(name: str, depth: int, children: Sequence[str]) -> Lesson:
     """The Lesson of an implementation, or of a mistake."""
     idea, *words = blocks(implementations.docstring(name)) or [""]
     parent = implementations.parent(name)
@@ -94,7 +98,7 @@ def lesson(name: str, depth: int) -> Lesson:
         comparison=next((part for part in words if part.startswith("Compare with `")), ""),
         parent=parent,
         parent_has_file=has_file,
-        children=tuple(other for other in implementations.names() if implementations.parent(other) == name),
+        children=tuple(children),
         files=files(name),
         difference=difference(parent, name) if parent and has_file else None,
         c_difference=c_difference(parent, name) if parent and has_file else None,
