@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import implementations
 from benchmarks import report
-from benchmarks.runs import saved
+from benchmarks.runs import saved, sources
 from benchmarks.runs.saved import RunError
 from benchmarks.show import code, forked, ladder, layers, page, prose
 from benchmarks.show.korean import korean
@@ -361,6 +361,22 @@ def test_each_row_without_a_time_has_its_reason_once(results):
         html = page.html({"run.json": made, "again.json": run(untimed=untimed)})
         below = html.partition('id="the-lessons"')[0]
         assert [below.count(reason) for reason in reasons] == [1, 1, 1]
+
+
+def test_a_row_whose_file_has_changed_or_is_gone_says_so(results):
+    same = row("manual_inplace", source_sha256=sources.sha256("manual_inplace"))
+    html = page.html({"run.json": run(same, row("numpy_loop", source_sha256="another"), row("gone_for_ever"))})
+    rows = re.findall(r"<tr.*?</tr>", html.partition('<table class="ladder">')[2].partition("</table>")[0], re.DOTALL)
+    said = {
+        re.search(r"<code>(\w+)</code>", text)[1]: re.findall("file changed since|file is gone", text)
+        for text in rows[1:]
+    }
+    assert said == {
+        "manual_inplace": [],
+        "numpy_loop": ["file changed since"],
+        "gone_for_ever": ["file is gone"],
+        "torch_nn": ["file changed since"],  # made up, too
+    }
 
 
 def test_the_way_is_shown_where_a_price_on_it_is_known(results):
