@@ -84,7 +84,7 @@ def test_rows_of_ranks_stand_beside_others_and_say_so(run):
     fields = ("processes", "hosts", "threads_per_process", "backend", "baseline_processes")
     assert [rows["allreduce_manual"][field] for field in fields] == [2, 1, 1, "gloo", None]
     assert [rows["manual_inplace"][field] for field in fields] == [None] * 5
-    assert "ranks     2 processes on 1 machines by gloo, each with 1 threads" in process.stdout
+    assert "ranks     2 processes of 1 thread each, by gloo\n" in process.stdout
 
 
 # --- without torchrun -----------------------------------------------------------------------------------------
@@ -210,6 +210,21 @@ def test_the_exchange_is_what_a_step_takes_less_in_silence(lines, monkeypatch):
     assert rank.exchange_seconds() is None  # noise
     rank.problem.x = range(639)
     assert rank.exchange_seconds() is None  # too few rows
+
+
+def test_an_all_reduce_takes_as_long_as_for_the_slowest_rank_in_the_middle_of_many(lines, monkeypatch):
+    rank = Rank("ddp", lines[0])
+    rank.device, rank.clock = "cpu", None
+    own = iter([1.0, 5.0, 2.0])  # the other rank waits 3 s in each
+    sent = []
+    monkeypatch.setattr(ranks, "CALLS", 3)
+    monkeypatch.setattr(ranks, "timed", lambda call, clock: (call(), (Time(next(own), 0.0), None))[1])
+    monkeypatch.setattr(
+        ranks.dist, "all_reduce", lambda tensor, *op: sent.append(tensor.clone()) or tensor.clamp_(min=3)
+    )
+    assert rank.all_reduce_seconds(31400) == 3.0
+    assert [tensor.nbytes for tensor in sent[:3]] == [31400] * 3
+    assert sent[3].tolist() == [1, 5, 2]
 
 
 def test_in_silence_collectives_leave_tensors_as_they_are():
