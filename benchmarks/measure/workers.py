@@ -308,12 +308,16 @@ def environment_of_worker(*defaults: tuple[str, str]) -> dict[str, str]:
 
 def in_words(status: int, log: Path) -> str:
     """How a process ended, from its exit status, which is negative for a signal, and the last line in its log."""
-    how = f"died of {signal_name(-status)}" if status < 0 else f"ended its process, status {status}"
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - LAST_LINE * 100))
         written = file.read().decode(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(written) if line.strip()), "")
-    return how + (f"; the last that it wrote: {last[-LAST_LINE:]}" if last else "")
+    return how_it_ended(status) + (f"; the last that it wrote: {last[-LAST_LINE:]}" if last else "")
+
+
+def how_it_ended(status: int) -> str:
+    """The same from the exit status alone."""
+    return f"died of {signal_name(-status)}" if status < 0 else f"ended its process, status {status}"
 
 
 def added(*usages: Usage) -> Usage:
