@@ -52,6 +52,42 @@ class Shared:
         """What one process takes for a row, without what it takes for a step."""
         return growth.fitted(self.points_beside).arithmetic / self.points_beside[0].rows
 
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """The ratios and their bounds as text."""
+        return [(f"{ratio.value:.2f}", cells.bounds(ratio)) for ratio in self.ratios]
+
+    @property
+    def computed(self) -> str:
+        """How many rows a batch are as many as it needs to pay: there what it saves is what the exchange costs.
+
+        "" where that cannot be said: no exchange was measured, or the processes only share what one has.
+        """
+        sizes = sorted(self.exchange)
+        if not sizes or self.threads <= self.threads_beside:
+            return ""
+        saved = self.row_seconds * (1 - 1 / self.processes)
+        gains = [size * saved - self.exchange[size] for size in sizes]
+        first = 1 + max((i for i, gain in enumerate(gains) if gain <= 0), default=-1)
+        if first == 0:
+            return f"below {sizes[0]}"
+        if first == len(sizes):
+            return f"above {sizes[-1]}"
+        return f"{np.interp(0, gains[first - 1 : first + 1], sizes[first - 1 : first + 1]):.0f}"
+
+    @property
+    def measured(self) -> str:
+        """The same as it was measured: from the last batch size at which it is slower to the first at which it gains.
+
+        Only where the intervals say so; between the two they may not.
+        """
+        ratios = self.ratios
+        first = 1 + max((i for i, ratio in enumerate(ratios) if ratio.low <= 1), default=-1)
+        slower = [size for size, ratio in zip(self.sizes[:first], ratios, strict=False) if ratio.high < 1]
+        if first < len(ratios):
+            return f"{slower[-1]} to {self.sizes[first]}" if slower else f"at most {self.sizes[first]}"
+        return f"above {slower[-1]}" if slower else "not told"
+
 
 def shared(run: Run, device: str) -> list[Shared]:
     """One for each row of several processes that has the same in one beside it, at several batch sizes."""
@@ -85,35 +121,6 @@ def in_one_process(name: str | None) -> str | None:
     while name and implementations.processes(name) > 1:
         name = implementations.parent(name)
     return name
-
-
-def computed(one: Shared) -> str:
-    """From how many rows a batch on it pays: where rows x time of a row x the share of the others is the exchange.
-
-    "" where that cannot be said: no exchange was measured, or the processes only share what one has.
-    """
-    sizes = sorted(one.exchange)
-    if not sizes or one.threads <= one.threads_beside:
-        return ""
-    saved = one.row_seconds * (1 - 1 / one.processes)
-    gains = [size * saved - one.exchange[size] for size in sizes]
-    behind = [i for i, gain in enumerate(gains) if gain <= 0]
-    if not behind:
-        return f"below {sizes[0]}"
-    last = behind[-1]
-    if last == len(sizes) - 1:
-        return f"above {sizes[last]}"
-    return f"{np.interp(0, gains[last : last + 2], sizes[last : last + 2]):.0f}"
-
-
-def measured(one: Shared) -> str:
-    """The same as it was measured: from the last batch size at which it is slower to the first at which it gains."""
-    ratios = one.ratios
-    first = 1 + max((i for i, ratio in enumerate(ratios) if ratio.low <= 1), default=-1)
-    slower = [size for size, ratio in zip(one.sizes[:first], ratios, strict=False) if ratio.high < 1]
-    if first == len(ratios):
-        return f"above {slower[-1]}" + ("" if slower[-1] == one.sizes[-1] else ", if at all") if slower else "not told"
-    return f"{slower[-1]} to {one.sizes[first]}" if slower else f"below {one.sizes[first]}"
 
 
 # --- Markdown -----------------------------------------------------------------------------------------------
@@ -167,9 +174,7 @@ def step_section(run: Run, device: str, rows: Sequence[Shared]) -> str:
 
 def ratio_section(rows: Sequence[Shared]) -> str:
     """How many times as fast several processes are as one."""
-    body = [
-        [one.name, one.beside, *(f"{ratio.value:.2f} ({cells.bounds(ratio)})" for ratio in one.ratios)] for one in rows
-    ]
+    body = [[one.name, one.beside, *(f"{ratio} ({bounds})" for ratio, bounds in one.cells)] for one in rows]
     return "\n\n".join(
         [
             "### Times as fast as the same in one process, by batch size",
@@ -181,7 +186,7 @@ def ratio_section(rows: Sequence[Shared]) -> str:
 
 def pay_section(rows: Sequence[Shared]) -> str:
     """From which batch size on several processes pay."""
-    body = [[one.name, figure(one.row_seconds * 1e6), exchange_cell(one), computed(one), measured(one)] for one in rows]
+    body = [[one.name, figure(one.row_seconds * 1e6), exchange_cell(one), one.computed, one.measured] for one in rows]
     return "\n\n".join(
         [
             f"### When {rows[0].processes} processes pay",
