@@ -35,7 +35,7 @@ def together(name="allreduce_flat", exchange=400e-6, **changed):
             1e-4 + exchange,
             0.5e-6,
             exchange_seconds=exchange if size < 5000 else None,
-            **TWO | changed,
+            **(TWO | changed),
         )
         for size in SIZES
     ]
@@ -98,6 +98,20 @@ def test_the_report_has_the_exchange_and_when_they_pay(tmp_path):
     assert "| allreduce_flat |         2 | 532 | 628 | 1010 | 2423 |  6750 |\n" in text
     assert "| pays           | us/row | exchange | computed |    measured |\n" in text
     assert "| allreduce_flat |   1.00 |      400 |      800 | 256 to 1024 |\n" in text
+
+
+def test_a_cluster_pays_a_round_trip_for_each_hop_of_the_ring_and_for_the_bytes():
+    near, far = (
+        cluster.exchange(300e-6) for cluster in (ranks.Cluster("", 2, 0, 1e9), ranks.Cluster("", 4, 1e-3, 1e9))
+    )
+    assert near == pytest.approx(300e-6 + 31_400e-9)
+    assert far == pytest.approx(300e-6 + 6 * 1e-3 + 1.5 * 31_400e-9)
+    sizes = {f"all_reduce_{size}_seconds": 300e-6 for size in (8, 2560, 31400, 314000)}
+    text = ranks.markdown(run(*alone(), *together(**sizes)))
+    assert (
+        "| 2 machines of a rack    |           0.1 |     10 |      525 |     1050 |\n" in text
+    )  # 525 us / (1 us x 1/2)
+    assert "Elsewhere" not in ranks.markdown(run(*alone(threads=2), *together(**sizes, threads=2)))
 
 
 def test_a_run_without_them_has_no_word_of_them():

@@ -7,6 +7,7 @@ They stand beside the same update in one process: the nearest of their parents t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,37 @@ from benchmarks.runs.saved import Run
 from benchmarks.runs.statistics import Estimate
 from benchmarks.show import cells, growth, table
 from benchmarks.show.growth import Points, figure
+
+GRADIENTS = 31_400  # bytes of both, all that this one sends in a step:
+SENDS_GRADIENTS = "allreduce_flat"
+
+
+class Cluster(NamedTuple):
+    """Machines that somebody could have. round_trip: in seconds.  bandwidth: in bytes a second, each way."""
+
+    name: str
+    machines: int
+    round_trip: float
+    bandwidth: float
+
+    def exchange(self, software: float) -> float:
+        """Seconds of one all_reduce of the gradients. software: what two processes of one computer take for it.
+
+        gloo passes parts of the tensor round a ring, first to add them up, then to hand them out: as many hops each
+        as there are other machines. Before each the receiver says that it is ready, so it takes a round trip.
+        """
+        others = self.machines - 1
+        travelling = 2 * others / self.machines * GRADIENTS / self.bandwidth
+        return software + 2 * others * self.round_trip + travelling
+
+
+CLUSTERS = (
+    Cluster("2 machines of a rack", 2, 0.1e-3, 1.25e9),
+    Cluster("8 machines of a rack", 8, 0.1e-3, 1.25e9),
+    Cluster("2 machines 0.7 ms apart", 2, 0.7e-3, 1.25e9),
+    Cluster("2 machines 2 ms apart", 2, 2e-3, 1.25e9),
+    Cluster("2 towns", 2, 20e-3, 0.125e9),
+)
 
 
 @dataclass(frozen=True)
@@ -132,16 +164,17 @@ def markdown(run: Run) -> str:
     found = [exchange_section(sides)] if any(side.all_reduce_8_seconds for side in sides) else []
     for device in growth.devices(run):
         if rows := shared(run, device):
-            found += [step_section(run, device, rows), ratio_section(rows), pay_section(rows)]
+            found += [step_section(rows, device), ratio_section(rows), pay_section(rows)]
+            found += [cluster_section(one, sides) for one in rows if one.name == SENDS_GRADIENTS and one.computed]
     return "".join(f"\n{part}\n" for part in found)
 
 
 def exchange_section(sides: Sequence[Side]) -> str:
     """What one all_reduce takes, by what travels."""
-    body = []
-    for size, field in ALL_REDUCES.items():
-        seconds = [value for value in (getattr(side, field) for side in sides) if value is not None]
-        body.append([f"{size} B", *(figure(value(seconds) * 1e6) for value in (median, min, max))])
+    body = [
+        [f"{size} B", *(figure(value(all_reduces(sides, size)) * 1e6) for value in (median, min, max))]
+        for size in ALL_REDUCES
+    ]
     return "\n\n".join(
         [
             f"### One all_reduce, {table.in_processes(sides[0])}",
@@ -153,7 +186,12 @@ def exchange_section(sides: Sequence[Side]) -> str:
     )
 
 
-def step_section(run: Run, device: str, rows: Sequence[Shared]) -> str:
+def all_reduces(sides: Sequence[Side], size: int) -> list[float]:
+    """Seconds of one all_reduce of so many bytes, as each of these measured it."""
+    return [seconds for side in sides if (seconds := getattr(side, ALL_REDUCES[size])) is not None]
+
+
+def step_section(rows: Sequence[Shared], device: str) -> str:
     """Microseconds a step, of several processes and of one."""
     points = {one.beside: (1, one.points_beside) for one in rows}
     points |= {one.name: (one.processes, one.own_points) for one in rows}
@@ -205,3 +243,23 @@ def exchange_cell(one: Shared) -> str:
     if not one.exchange:
         return ""
     return " to ".join(dict.fromkeys(figure(value(one.exchange.values()) * 1e6) for value in (min, max)))
+
+
+def cluster_section(one: Shared, sides: Sequence[Side]) -> str:
+    """From how many rows a batch on machines pay that are not here."""
+    software = median(all_reduces(sides, GRADIENTS))
+    body = []
+    for cluster in CLUSTERS:
+        exchange = cluster.exchange(software)
+        rows = exchange / (one.row_seconds * (1 - 1 / cluster.machines))
+        figures = cluster.round_trip * 1e3, cluster.bandwidth * 8e-9
+        body.append([cluster.name, *(f"{value:g}" for value in figures), figure(exchange * 1e6), f"{rows:.0f}"])
+    return "\n\n".join(
+        [
+            f"### Elsewhere: computed, not measured, for {one.name}",
+            f"Round trip and bandwidth are assumed. An exchange takes the {figure(software * 1e6)} us of one "
+            f"all_reduce of {GRADIENTS} B here, two round trips for each other machine, and the bytes their way. Each "
+            f"machine computes as one process here does, {figure(one.row_seconds * 1e6)} us/row.",
+            table.tabulated(body, ["cluster", "ms round trip", "Gbit/s", "exchange", "computed"]),
+        ]
+    )
