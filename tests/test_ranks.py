@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from benchmarks.measure.ranks import Line, Rank, RankReply, together
 from benchmarks.measure.refusals import Wrong
 from benchmarks.measure.stopwatch import Time
 from benchmarks.measure.work import FirstCall
+from benchmarks.proof import distance
 from reference.equivalence import Answer
 from tests.project import ROOT, added, bench, made_project
 from tests.test_options import settings
@@ -260,35 +260,9 @@ def test_a_baseline_of_several_ranks_needs_them():
 # --- two machines ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def machines():
-    """The names of two network namespaces that a cable joins, of its ends, and the address of the first."""
-    first, second = (f"{end}{os.getpid()}" for end in "ab")
-    commands = [
-        f"netns add {first}",
-        f"netns add {second}",
-        f"link add {first} netns {first} type veth peer name {second} netns {second}",
-        *(f"-n {name} addr add 10.22.0.{number}/24 dev {name}" for number, name in ((1, first), (2, second))),
-        *(f"-n {name} link set {device} up" for name in (first, second) for device in (name, "lo")),
-    ]
-    try:
-        for command in commands:
-            subprocess.run(["ip", *command.split()], check=True, capture_output=True)
-        yield first, second, "10.22.0.1"
-    finally:
-        for name in (first, second):
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
-
-
-def may_join_machines():
-    """Whether this process may make network namespaces; needs root and iproute2."""
-    return sys.platform == "linux" and os.geteuid() == 0 and shutil.which("ip") is not None
-
-
-@pytest.mark.skipif(not may_join_machines(), reason="needs root, and iproute2")
-def test_a_row_runs_on_two_machines_and_another_file_there_is_named(machines, tmp_path):
+@pytest.mark.skipif(not distance.possible(), reason="needs root, iproute2 and /dev/net/tun")
+def test_a_row_runs_on_two_machines_and_another_file_there_is_named(tmp_path):
     """The second machine sees nothing of what the first writes."""
-    first, second, address = machines
     for name in ("first", "second", "own"):
         (tmp_path / name).mkdir()
     projects = [made_project(tmp_path / name) for name in ("first", "second")]
@@ -296,25 +270,23 @@ def test_a_row_runs_on_two_machines_and_another_file_there_is_named(machines, tm
         (project / "implementations" / "ranks_other.py").write_text(MANUAL + comment)
     # The second has nothing there; what `ip netns exec` starts has mounts of its own.
     hidden = f"mount -t tmpfs none {tmp_path / 'own'} && exec " + '"$@"'
-    line = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--rdzv-conf=timeout=20"]
-    line += [f"--master-addr={address}", "--master-port=29500"]
     rows = ["-p", "no:hypothesispytest", "benchmarks", "--benchmark-disable", "--dataset=own.npz", "--ranks=2"]
     rows += ["-k", "allreduce_manual or ranks_other"]
-    started = [
-        subprocess.Popen(
-            ["ip", "netns", "exec", name, *command],
-            cwd=project,
-            env=os.environ | {"GLOO_SOCKET_IFNAME": name, "TMPDIR": str(tmp_path / "own"), "COLUMNS": "200"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for name, project, command in (
-            (first, projects[0], [*line, "--node-rank=0", "-m", "pytest", *rows]),
-            (second, projects[1], ["sh", "-c", hidden, "-", *line, "--node-rank=1", "-m", "benchmarks.machine"]),
-        )
-    ]
-    printed, there = (process.communicate()[0] for process in started)
+    first = [sys.executable, *distance.torchrun(0), "-m", "pytest", *rows]
+    second = ["sh", "-c", hidden, "-", sys.executable, *distance.torchrun(1), "-m", "benchmarks.machine"]
+    with distance.machines(0) as names:
+        started = [
+            subprocess.Popen(
+                ["ip", "netns", "exec", name, *command],
+                cwd=project,
+                env={**distance.environment(name), "TMPDIR": str(tmp_path / "own"), "COLUMNS": "200"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for name, project, command in zip(names, projects, (first, second), strict=True)
+        ]
+        printed, there = (process.communicate()[0] for process in started)
     assert "1 failed, 1 passed" in printed, printed + there
     assert re.search(
         r"ranks_other-cpu wrong: rank 1 has implementations/ranks_other\.py \w+, rank 0 has \w+; ", printed

@@ -9,6 +9,7 @@ runs the benchmark with these options on both, by the two lines of docs/machines
 import fcntl
 import os
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -29,6 +30,11 @@ TIMER_SLACK = 29, 1  # of prctl(2): wake a thread no later than asked for, in na
 LARGEST = 65_000  # bytes of a packet: the fewer there are, the less the relay has to do
 IDLE = 0.1  # seconds after which it looks whether it is over
 ADDRESSES = "10.22.0.1", "10.22.0.2"
+
+
+def possible() -> bool:
+    """Whether this process may make them."""
+    return sys.platform == "linux" and os.geteuid() == 0 and DEVICE.exists() and shutil.which("ip") is not None
 
 
 @contextmanager
@@ -126,11 +132,10 @@ def main() -> int:
         round_trip = float(milliseconds) / 1e3
     except ValueError:
         sys.exit(f"error: {milliseconds!r}: expected milliseconds of a round trip, then options of pytest benchmarks")
-    try:
-        with machines(round_trip) as names:
-            return run(names, options)
-    except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"error: no network namespaces here: {getattr(error, 'stderr', '') or error}; this needs root")
+    if not possible():
+        sys.exit(f"error: this makes network namespaces: it needs Linux, root, iproute2's ip and {DEVICE}")
+    with machines(round_trip) as names:
+        return run(names, options)
 
 
 if __name__ == "__main__":
