@@ -142,6 +142,8 @@ class Workers:
 class Worker:
     """One process, from the side of who gives orders."""
 
+    processes = 1  # that wait while something else is timed, each of which may stir
+
     def __init__(
         self,
         workers: Workers,
@@ -249,7 +251,7 @@ class Worker:
     def check_rested(self, seconds: float) -> None:
         """Raises Wrong if it has computed since it came to rest, while something else was timed for so many seconds."""
         spent = self.cpu_seconds() - self.spent
-        if spent > STIRRED_SECONDS + STIRRED * seconds:
+        if spent > self.processes * (STIRRED_SECONDS + STIRRED * seconds):
             raise Wrong(
                 f"{self.who_computes()} of it computed for {spent * 1e3:.1f} ms while something else was timed for "
                 f"{seconds * 1e3:.1f}: let it wait for work, or end it"
@@ -277,6 +279,7 @@ class Ranks(Worker):
                 **{"stdout": output, "stderr": output, "start_new_session": True},
             )
         super().__init__(workers, name, self.process.pid, None, log, self.process.wait)
+        self.processes = 1 + ranks // machines.count()  # torchrun, and those that are here
         try:
             self.connection = workers.accepted(self.pid, self.process.poll)
         except EOFError:
