@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -91,7 +91,8 @@ def relay(ends: Sequence[int], seconds: float, over: Event) -> None:
             held.append((monotonic() + seconds, other[end], os.read(end, LARGEST)))
         while held and held[0][0] <= monotonic():
             _, end, packet = held.popleft()
-            os.write(end, packet)
+            with suppress(OSError):  # an interface that is down takes none, and the packet is lost
+                os.write(end, packet)
 
 
 def run(names: Sequence[str], options: Sequence[str]) -> int:
