@@ -19,7 +19,7 @@ test: .venv/installed
 	.venv/bin/pytest tests -W error $(EXPECTED_WARNINGS) --durations=10 -n auto --dist loadfile --benchmark-disable
 
 # Runs of which the page is made: those that are published, as far as they are there.
-RUNS ?= $(wildcard results/cpu.json results/ladder.json results/growth.json results/cuda.json)
+RUNS ?= $(wildcard results/cpu.json results/ladder.json results/growth.json results/ranks.json results/cuda.json)
 
 report: .venv/installed
 	.venv/bin/python -m benchmarks.report --page $(RUNS)

@@ -3,7 +3,8 @@
     python -m benchmarks.report [RUN] [--columns ...]
 
 prints the table and saves it beside the run, with the suffix .md. Of rows paired with their parents it tells what
-each layer costs; of several batch sizes it draws a picture, .svg. Without RUN: the newest in `results/`.
+each layer costs; of several batch sizes it draws a picture, .svg, and of several processes it tells when they pay.
+Without RUN: the newest in `results/`.
 
     python -m benchmarks.report --page RUN...
 
@@ -30,9 +31,10 @@ def pages(path: Path, columns: Sequence[str] = ()) -> dict[str, str]:
     run = saved.load(path)
     if not table.varying(run.rows):
         return {".md": table.markdown(run, columns) + layers.markdown(run)}
-    from benchmarks.show import growth, picture  # and with them SciPy and matplotlib, only where there is what to draw
+    # And with them SciPy and matplotlib, only where there is what to draw.
+    from benchmarks.show import growth, picture, ranks
 
-    markdown = table.markdown(run, columns) + growth.markdown(run, path.with_suffix(".svg").name)
+    markdown = table.markdown(run, columns) + growth.markdown(run, path.with_suffix(".svg").name) + ranks.markdown(run)
     drawn = picture.of_run(run)
     return {".svg": drawn, ".md": markdown} if drawn else {".md": markdown}
 

@@ -1,6 +1,7 @@
 """What runs on every rank of the processes that a test has torchrun start."""
 
 import torch
+import torch.distributed as dist
 
 import implementations
 from benchmarks.proof import museum
@@ -21,3 +22,10 @@ def everything(right, wrong, cases, shapes, data):
         {name: findings(name, cases) for name in wrong},
         museum.trained_here(data, cases[:1], wrong[-1:], right[:1]),
     )
+
+
+def raises_on_the_second():
+    """The others wait for it, and lose it."""
+    if dist.get_rank() == 1:
+        raise ValueError("out of luck\ntoday")
+    dist.barrier()

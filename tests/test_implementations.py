@@ -239,6 +239,7 @@ def test_hidden_files_are_no_rows(folder):
         *("REQUIRES = (1,)", "REQUIRES = ('',)", "REQUIRES = {'cpu': {}}", "REQUIRES = {[]: 1}", "REQUIRES = 'a-b'"),
         *("PROGRAMS = 3", "PROGRAMS = {'cpu': 'cc'}", "CAPABILITY = 9", "CAPABILITY = (9.0, 0)", "CAPABILITY = '9.0'"),
         *("EXPECTED_TO_FAIL = None", "EXPECTED_TO_FAIL = True", "EXPECTED_TO_FAIL = 'one step'"),
+        *("PROCESSES = 1", "PROCESSES = None", "PROCESSES = True", "PROCESSES = '2'", "PROCESSES = 2.0"),
     ],
 )
 def test_what_is_declared_amiss_is_said_and_counts_as_not_declared(folder, line):
@@ -248,6 +249,7 @@ def test_what_is_declared_amiss_is_said_and_counts_as_not_declared(folder, line)
     assert implementations.devices("idea") == implementations.DEVICE_TYPES
     assert implementations.missing("idea", "cpu") == []
     assert implementations.too_old("idea", (5, 0)) == ""
+    assert implementations.processes("idea") == 1
 
 
 @pytest.mark.parametrize(
@@ -256,6 +258,7 @@ def test_what_is_declared_amiss_is_said_and_counts_as_not_declared(folder, line)
         *("DEVICES = 'cpu'", "DEVICES: tuple = ('cpu',)", "DEVICES: tuple[str, ...]", "REQUIRES = {}", "REQUIRES = ()"),
         *("REQUIRES = {'cpu': ['os.path'], 'cuda': 'sys'}", "PROGRAMS = ['sh']", "CAPABILITY = (9, 0)", "x = None"),
         *("EXPECTED_TO_FAIL = 'large logits'", "EXPECTED_TO_FAIL = ('large logits',)", "EXPECTED_TO_FAIL = ()"),
+        *("PROCESSES = 2", "PROCESSES: int = 3"),
     ],
 )
 def test_what_is_declared_well_is_left_alone(folder, line):

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from benchmarks.measure.ranks import Line, Rank, RankReply, together
 from benchmarks.measure.refusals import Wrong
 from benchmarks.measure.stopwatch import Time
 from benchmarks.measure.work import FirstCall
+from benchmarks.proof import distance
 from reference.equivalence import Answer
 from tests.project import ROOT, added, bench, made_project
 from tests.test_options import settings
@@ -84,7 +84,7 @@ def test_rows_of_ranks_stand_beside_others_and_say_so(run):
     fields = ("processes", "hosts", "threads_per_process", "backend", "baseline_processes")
     assert [rows["allreduce_manual"][field] for field in fields] == [2, 1, 1, "gloo", None]
     assert [rows["manual_inplace"][field] for field in fields] == [None] * 5
-    assert "ranks     2 processes on 1 machines by gloo, each with 1 threads" in process.stdout
+    assert "ranks     2 processes of 1 thread each, by gloo\n" in process.stdout
 
 
 # --- without torchrun -----------------------------------------------------------------------------------------
@@ -212,6 +212,21 @@ def test_the_exchange_is_what_a_step_takes_less_in_silence(lines, monkeypatch):
     assert rank.exchange_seconds() is None  # too few rows
 
 
+def test_an_all_reduce_takes_as_long_as_for_the_slowest_rank_in_the_middle_of_many(lines, monkeypatch):
+    rank = Rank("ddp", lines[0])
+    rank.device, rank.clock = "cpu", None
+    own = iter([1.0, 5.0, 2.0])  # the other rank waits 3 s in each
+    sent = []
+    monkeypatch.setattr(ranks, "CALLS", 3)
+    monkeypatch.setattr(ranks, "timed", lambda call, clock: (call(), (Time(next(own), 0.0), None))[1])
+    monkeypatch.setattr(
+        ranks.dist, "all_reduce", lambda tensor, *op: sent.append(tensor.clone()) or tensor.clamp_(min=3)
+    )
+    assert rank.all_reduce_seconds(31400) == 3.0
+    assert [tensor.nbytes for tensor in sent[:3]] == [31400] * 3
+    assert sent[3].tolist() == [1, 5, 2]
+
+
 def test_in_silence_collectives_leave_tensors_as_they_are():
     """Also those of DistributedDataParallel."""
     dist.init_process_group(silence.SILENT, store=dist.HashStore(), rank=1, world_size=2)
@@ -245,35 +260,9 @@ def test_a_baseline_of_several_ranks_needs_them():
 # --- two machines ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def machines():
-    """The names of two network namespaces that a cable joins, of its ends, and the address of the first."""
-    first, second = (f"{end}{os.getpid()}" for end in "ab")
-    commands = [
-        f"netns add {first}",
-        f"netns add {second}",
-        f"link add {first} netns {first} type veth peer name {second} netns {second}",
-        *(f"-n {name} addr add 10.22.0.{number}/24 dev {name}" for number, name in ((1, first), (2, second))),
-        *(f"-n {name} link set {device} up" for name in (first, second) for device in (name, "lo")),
-    ]
-    try:
-        for command in commands:
-            subprocess.run(["ip", *command.split()], check=True, capture_output=True)
-        yield first, second, "10.22.0.1"
-    finally:
-        for name in (first, second):
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
-
-
-def may_join_machines():
-    """Whether this process may make network namespaces; needs root and iproute2."""
-    return sys.platform == "linux" and os.geteuid() == 0 and shutil.which("ip") is not None
-
-
-@pytest.mark.skipif(not may_join_machines(), reason="needs root, and iproute2")
-def test_a_row_runs_on_two_machines_and_another_file_there_is_named(machines, tmp_path):
+@pytest.mark.skipif(not distance.possible(), reason="needs root, iproute2 and /dev/net/tun")
+def test_a_row_runs_on_two_machines_and_another_file_there_is_named(tmp_path):
     """The second machine sees nothing of what the first writes."""
-    first, second, address = machines
     for name in ("first", "second", "own"):
         (tmp_path / name).mkdir()
     projects = [made_project(tmp_path / name) for name in ("first", "second")]
@@ -281,25 +270,23 @@ def test_a_row_runs_on_two_machines_and_another_file_there_is_named(machines, tm
         (project / "implementations" / "ranks_other.py").write_text(MANUAL + comment)
     # The second has nothing there; what `ip netns exec` starts has mounts of its own.
     hidden = f"mount -t tmpfs none {tmp_path / 'own'} && exec " + '"$@"'
-    line = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--rdzv-conf=timeout=20"]
-    line += [f"--master-addr={address}", "--master-port=29500"]
     rows = ["-p", "no:hypothesispytest", "benchmarks", "--benchmark-disable", "--dataset=own.npz", "--ranks=2"]
     rows += ["-k", "allreduce_manual or ranks_other"]
-    started = [
-        subprocess.Popen(
-            ["ip", "netns", "exec", name, *command],
-            cwd=project,
-            env=os.environ | {"GLOO_SOCKET_IFNAME": name, "TMPDIR": str(tmp_path / "own"), "COLUMNS": "200"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for name, project, command in (
-            (first, projects[0], [*line, "--node-rank=0", "-m", "pytest", *rows]),
-            (second, projects[1], ["sh", "-c", hidden, "-", *line, "--node-rank=1", "-m", "benchmarks.machine"]),
-        )
-    ]
-    printed, there = (process.communicate()[0] for process in started)
+    first = [sys.executable, *distance.torchrun(0), "-m", "pytest", *rows]
+    second = ["sh", "-c", hidden, "-", sys.executable, *distance.torchrun(1), "-m", "benchmarks.machine"]
+    with distance.machines(0) as names:
+        started = [
+            subprocess.Popen(
+                ["ip", "netns", "exec", name, *command],
+                cwd=project,
+                env={**distance.environment(name), "TMPDIR": str(tmp_path / "own"), "COLUMNS": "200"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for name, project, command in zip(names, projects, (first, second), strict=True)
+        ]
+        printed, there = (process.communicate()[0] for process in started)
     assert "1 failed, 1 passed" in printed, printed + there
     assert re.search(
         r"ranks_other-cpu wrong: rank 1 has implementations/ranks_other\.py \w+, rank 0 has \w+; ", printed

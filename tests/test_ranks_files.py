@@ -2,20 +2,22 @@
 
 import math
 import re
+import signal
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 
 import implementations
 from benchmarks.proof import museum
-from benchmarks.proof.ranks import on_ranks
+from benchmarks.proof.ranks import RAISED, fault, on_ranks
 from implementations import __main__ as command
 from implementations import mistakes
 from reference import datasets, equivalence
 from reference.datasets import Dataset
 from reference.equivalence import Answer
 from reference.ranks import UNEVEN, agreed
-from tests.on_ranks import everything
+from tests.on_ranks import everything, raises_on_the_second
 from tests.test_implementations import SHAPES, random_problem, shape_id
 
 WRONG, RIGHT = museum.in_processes(UNEVEN)
@@ -86,6 +88,27 @@ def test_the_museum_shows_what_the_first_rank_ends_with(found, ranks):
     assert without == {}
     assert [*distances] == RIGHT[:1]
     assert 0 < max(distances[RIGHT[0]]) <= equivalence.LIMIT
+
+
+def test_a_rank_that_raises_is_one_line(monkeypatch, capfd):
+    monkeypatch.setattr(museum, "found_out", lambda data: on_ranks(2, raises_on_the_second))
+    with pytest.raises(SystemExit) as ended:
+        museum.main()
+    assert re.fullmatch(r"error: rank 1: raised ValueError: out of luck today \(on_ranks\.py:\d+\)", str(ended.value))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_rank_that_died_is_named_before_those_that_lost_it(tmp_path):
+    """As torchrun reports it."""
+    report = "".join(
+        f"  rank      : {rank} (local_rank: {rank})\n  exitcode  : {status} (pid: 7)\n"
+        for rank, status in enumerate((-signal.SIGTERM, RAISED, -signal.SIGKILL))
+    )
+    raised = tmp_path / "raised"
+    assert fault(CompletedProcess([], 1, stderr=""), raised) == "torchrun ended its process, status 1"
+    raised.write_text("rank 1: raised RuntimeError: Connection closed by peer")
+    assert fault(CompletedProcess([], 1, stderr=report), raised) == "rank 2: died of SIGKILL"
+    assert fault(CompletedProcess([], 1, stderr=report.replace("-9", "99")), raised) == raised.read_text()
 
 
 def test_what_trains_in_several_processes_is_no_row_of_one():

@@ -183,3 +183,14 @@ def test_at_the_end_nobody_is_left():
     assert several.server.poll() is not None
     assert not several.folder.exists()
     assert time.monotonic() - started < workers.START_SECONDS
+
+
+def test_each_process_of_a_worker_may_stir_a_little_while_it_rests(monkeypatch):
+    """Several wake now and then, to look whether the others are still there."""
+    worker = object.__new__(workers.Worker)
+    worker.pid, worker.spent = os.getpid(), 1.0
+    monkeypatch.setattr(worker, "cpu_seconds", lambda: 1.0 + 0.015)
+    with pytest.raises(Wrong, match=r"^a thread of it computed for 15\.0 ms while something else was timed for 100\.0"):
+        worker.check_rested(0.1)
+    worker.processes = 3
+    worker.check_rested(0.1)

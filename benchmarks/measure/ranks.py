@@ -26,14 +26,16 @@ import torch.distributed as dist
 from benchmarks.measure import silence
 from benchmarks.measure.refusals import Wrong
 from benchmarks.measure.slices import LONG, SHORT, STEPS, Slice, Task
-from benchmarks.measure.stopwatch import Time
+from benchmarks.measure.stopwatch import Time, timed
 from benchmarks.measure.work import FirstCall, Reply, Work, carried_out
 from benchmarks.runs import sources
+from benchmarks.runs.row import ALL_REDUCES
 from reference.equivalence import Answer
 from reference.ranks import BACKENDS, SECONDS, agreed
 
 SECONDS_AFTER_FAULT = 5.0  # of one rank, for the others to say what theirs is
 TURNS = 5  # with and without the exchange
+CALLS = 200  # of all_reduce, one after the other
 FOREVER = 10 * 365 * 24 * 3600.0
 PIECE = 2**22  # bytes; at 8 MiB the store ends the connection
 
@@ -143,8 +145,17 @@ class Rank(Work):
         return super().lap(*arguments)
 
     def counts(self) -> dict[str, float | None]:
-        """What a step consists of, as saved, and how long it takes for the exchange."""
-        return super().counts() | {"exchange_seconds": self.exchange_seconds()}
+        """What a step consists of, as saved, what one all_reduce takes, and how long a step takes for the exchange."""
+        all_reduces = {field: self.all_reduce_seconds(size) for size, field in ALL_REDUCES.items()}
+        return super().counts() | all_reduces | {"exchange_seconds": self.exchange_seconds()}
+
+    def all_reduce_seconds(self, size: int) -> float:
+        """Of one all_reduce of so many bytes of float32: of each of many the slowest rank's time, their median."""
+        tensor = torch.zeros(size // 4, device=self.device)
+        calls = [timed(lambda: dist.all_reduce(tensor), self.clock)[0].seconds for _ in range(CALLS)]
+        slowest = torch.tensor(calls, device=self.device)
+        dist.all_reduce(slowest, dist.ReduceOp.MAX)
+        return slowest.median().item()
 
     def exchange_seconds(self) -> float | None:
         """That a step takes more than where nothing is exchanged, and what comes of it is wrong: the median of a few.

@@ -142,6 +142,8 @@ class Workers:
 class Worker:
     """One process, from the side of who gives orders."""
 
+    processes = 1  # that wait while something else is timed, each of which may stir
+
     def __init__(
         self,
         workers: Workers,
@@ -249,7 +251,7 @@ class Worker:
     def check_rested(self, seconds: float) -> None:
         """Raises Wrong if it has computed since it came to rest, while something else was timed for so many seconds."""
         spent = self.cpu_seconds() - self.spent
-        if spent > STIRRED_SECONDS + STIRRED * seconds:
+        if spent > self.processes * (STIRRED_SECONDS + STIRRED * seconds):
             raise Wrong(
                 f"{self.who_computes()} of it computed for {spent * 1e3:.1f} ms while something else was timed for "
                 f"{seconds * 1e3:.1f}: let it wait for work, or end it"
@@ -277,6 +279,7 @@ class Ranks(Worker):
                 **{"stdout": output, "stderr": output, "start_new_session": True},
             )
         super().__init__(workers, name, self.process.pid, None, log, self.process.wait)
+        self.processes = 1 + ranks // machines.count()  # torchrun, and those that are here
         try:
             self.connection = workers.accepted(self.pid, self.process.poll)
         except EOFError:
@@ -308,12 +311,16 @@ def environment_of_worker(*defaults: tuple[str, str]) -> dict[str, str]:
 
 def in_words(status: int, log: Path) -> str:
     """How a process ended, from its exit status, which is negative for a signal, and the last line in its log."""
-    how = f"died of {signal_name(-status)}" if status < 0 else f"ended its process, status {status}"
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - LAST_LINE * 100))
         written = file.read().decode(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(written) if line.strip()), "")
-    return how + (f"; the last that it wrote: {last[-LAST_LINE:]}" if last else "")
+    return how_it_ended(status) + (f"; the last that it wrote: {last[-LAST_LINE:]}" if last else "")
+
+
+def how_it_ended(status: int) -> str:
+    """The same from the exit status alone."""
+    return f"died of {signal_name(-status)}" if status < 0 else f"ended its process, status {status}"
 
 
 def added(*usages: Usage) -> Usage:

@@ -21,7 +21,7 @@ from torch import Tensor
 import implementations
 from benchmarks.measure import contest
 from benchmarks.measure.lacking import lacking
-from benchmarks.proof.ranks import on_ranks
+from benchmarks.proof.ranks import RankError, on_ranks
 from benchmarks.runs import museum, saved, sources
 from benchmarks.runs.museum import Image, Mistake, Museum
 from benchmarks.show import table
@@ -276,7 +276,10 @@ def cells(mistake: Mistake, problems: tuple[str, ...]) -> list[str]:
 
 def main() -> None:
     data = datasets.load("digits")
-    found = found_out(data)
+    try:
+        found = found_out(data)
+    except RankError as error:
+        sys.exit(f"error: {error}")
     text = page(found, of_a_right_trainer(data)) + "\n"
     try:
         saved.replace(PAGE, text)

@@ -18,6 +18,8 @@ from benchmarks.runs.statistics import Sample
 
 LONGEST = 1000  # of any text in a run
 LARGEST = 1e18  # of any number in a run; NaN and infinity are not below it
+# Fields of a Side by the bytes that travel: two numbers, the logits of 64 rows, the gradients, and ten times as much.
+ALL_REDUCES = {size: f"all_reduce_{size}_seconds" for size in (8, 2560, 31400, 314000)}
 NAME = re.compile(r"[A-Za-z0-9_]{1,100}")  # of an implementation, a baseline or a device
 
 
@@ -67,7 +69,7 @@ class Side:
 
     seconds, cpu_seconds: of a run, one of each for each pair.  call_seconds: what of a run a call pays once, None where
     whole runs were timed.  What is counted is None outside torch, kernels also on a CPU.
-    exchange_seconds: of a step, which waits so long for other ranks.
+    exchange_seconds: of a step, which waits so long for other ranks.  all_reduce_...: of one alone, of so many bytes.
     processes, hosts, threads_per_process, backend: in how many ranks it trained, on how many machines, each rank with
     how many threads, and by what they spoke with each other; None in one process, which has the setting's threads.
     """
@@ -85,6 +87,10 @@ class Side:
     calls_per_step: float | None = None
     kernels_per_epoch: float | None = None
     exchange_seconds: float | None = None
+    all_reduce_8_seconds: float | None = None
+    all_reduce_2560_seconds: float | None = None
+    all_reduce_31400_seconds: float | None = None
+    all_reduce_314000_seconds: float | None = None
     processes: int | None = None
     hosts: int | None = None
     threads_per_process: int | None = None

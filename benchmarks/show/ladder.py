@@ -16,6 +16,7 @@ Runs = Mapping[str, Run]  # by the names of their files
 FAMILIES = {  # each with its colour
     **{"autograd": "#d55e00", "nn": "#0072b2", "manual": "#009e73", "numpy": "#e69f00", "numba": "#c98500"},
     **{"jax": "#cc79a7", "compile": "#8b5fbf", "native": "#56b4e9", "graph": "#76b900", "triton": "#b5651d"},
+    **{"allreduce": "#a23b5e", "ddp": "#5c6bc0"},
 }
 OTHER_FAMILY = "#888888"
 TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)

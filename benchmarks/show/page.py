@@ -81,6 +81,7 @@ def content(runs: Runs) -> dict[str, Any]:
         "facts": {file: table.facts(run) for file, run in runs.items() if run.rows},
         "fingerprints": {file: fingerprint(run) for file, run in runs.items() if run.rows},
         "proof": proof(),
+        "shared": shared(runs),
         "growths": batches.growths(runs, found_museum.epoch_losses if found_museum else {}),
         **(of_museum(found_museum) if found_museum else {"museum": None}),
     }
@@ -96,6 +97,16 @@ def of_museum(found: Museum) -> dict[str, Any]:
         "templates": exhibits.templates(found),
         "loss_axes": exhibits.loss_axes(found),
     }
+
+
+def shared(runs: Runs) -> list[list[Any]]:
+    """What several processes gain beside one: the `ranks.Shared` of each device of a run that has any."""
+    if not any(row.own.processes for run in runs.values() for row in run.rows):
+        return []
+    from benchmarks.show import growth, ranks  # and with them SciPy
+
+    found = [ranks.shared(run, device) for run in runs.values() for device in growth.devices(run)]
+    return [rows for rows in found if rows]
 
 
 def environment() -> jinja2.Environment:

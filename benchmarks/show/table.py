@@ -7,7 +7,7 @@ from statistics import median
 import tabulate
 
 from benchmarks.runs import statistics
-from benchmarks.runs.row import Row
+from benchmarks.runs.row import Row, Side
 from benchmarks.runs.saved import Run
 from benchmarks.show import cells
 from benchmarks.show.cells import Cells, row_id
@@ -44,7 +44,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
             f"{values(rows, 'batch_size')}, learning rate {setting.learning_rate:g}, epochs {setting.epochs}{steps} in "
             f"{setting.dtype}",
         ),
-        ("machine", f"{devices}; {setting.threads} threads; {setting.system}"),
+        ("machine", f"{devices}; {counted(setting.threads, 'thread')}; {setting.system}"),
         *ranks(rows),
         ("floor", "; ".join(floors(rows))),
         ("versions", f"python {setting.python}, torch {setting.torch}, numpy {setting.numpy}"),
@@ -56,14 +56,20 @@ def facts(run: Run) -> list[tuple[str, str]]:
 
 def ranks(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """In how many processes those rows train that train in several, if there are any."""
-    sides = {
-        (side.processes, side.hosts, side.backend, side.threads_per_process)
-        for row in rows
-        for side in (row.own, row.baseline)
-        if side.processes
-    }
-    words = "{} processes on {} machines by {}, each with {} threads"
-    return [("ranks", words.format(*one)) for one in sorted(sides)]
+    sides = (side for row in rows for side in (row.own, row.baseline) if side.processes)
+    return [("ranks", words) for words in sorted(set(map(in_processes, sides)))]
+
+
+def in_processes(side: Side) -> str:
+    """In how many processes a side trains that trains in several."""
+    threads = counted(side.threads_per_process or 1, "thread")
+    apart = f" on {side.hosts} machines" if (side.hosts or 1) > 1 else ""
+    return f"{side.processes} processes of {threads} each{apart}, by {side.backend}"
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something that has an s where there are several."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def slices(rows: Sequence[Row]) -> str:
