@@ -6,6 +6,7 @@ that listing imports nothing and one broken file breaks only itself.
 """
 
 import ast
+import functools
 import importlib
 import importlib.util
 import io
@@ -189,9 +190,15 @@ def c_lines_of_code(text: str) -> int:
 def _tree(name: str) -> ast.Module:
     """The syntax tree of the file; an empty one where it cannot be read or parsed: `load` will say why."""
     try:
-        return ast.parse(source(name))
+        return _parsed(source(name))
     except (OSError, SyntaxError, ValueError, MemoryError, RecursionError):
         return ast.Module([], [])
+
+
+@functools.cache
+def _parsed(text: str) -> ast.Module:
+    """The syntax tree of a source; all that is asked of a file is read from the same one."""
+    return ast.parse(text)
 
 
 def _used(name: str) -> set[str]:

@@ -12,6 +12,12 @@ import signal
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+
+any_case = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+settings.register_profile("quick", any_case, max_examples=240)
+settings.register_profile("thorough", any_case, max_examples=2100)  # in .ci/run
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a job in the background: what is started would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,10 +1,8 @@
 """Right trainers on problems that nobody chose: never rejected. Mistakes where they are visible: never accepted."""
 
-import os
-
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import implementations
@@ -23,11 +21,6 @@ MISTAKES = [
     *("labels_of_the_next_row", "loss_summed", "bias_gradient_averaged", "short_batch_dropped", "zero_grad_forgotten"),
     *("short_batch_divided_by_batch_size", "gradient_one_batch_late", "momentum_left_in", "weight_decay_left_in"),
 ]
-
-any_case = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
-settings.register_profile("quick", any_case, max_examples=600)
-settings.register_profile("thorough", any_case, max_examples=2100)  # in .ci/run
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @st.composite

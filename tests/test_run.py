@@ -98,36 +98,6 @@ def test_a_new_file_has_its_row_without_any_other_edit(mixed):
     }
 
 
-@pytest.fixture(scope="module")
-def counted(project):
-    """A run in which two rows cannot be counted, and the path of what it saved."""
-    raises = TRAIN + "    if sys.getprofile():\n        raise OSError('seen')\n"
-    dies = TRAIN + "    sys.getprofile() and os._exit(9)\n"
-    path = project / "elsewhere" / "counted.json"
-    with added(
-        project,
-        raises_when_counted=RIGHT.replace(TRAIN, "import sys\n\n\n" + raises),
-        dies_when_counted=RIGHT.replace(TRAIN, "import os\nimport sys\n\n\n" + dies),
-    ):
-        options = ("--rows=399", "--batch-size=8", "--pairs=8", f"--benchmark-json={path}")
-        return bench(project, "--benchmark-only", *options, "-k", "manual_inplace or when_counted"), path
-
-
-def test_steps_are_counted_and_a_count_that_fails_costs_no_row(counted):
-    done, path = counted
-    assert done.returncode == 0, done.stdout
-    assert "USDT" not in done.stdout + done.stderr  # what torch's profiler prints of itself
-    rows = {row.own.name: row for row in saved.load(path).rows}
-    assert rows["raises_when_counted"].own.operations_per_step is None
-    good = rows["manual_inplace"]
-    assert good.own.operations_per_step > good.baseline.operations_per_step > 10
-
-
-def test_a_count_that_takes_the_process_with_it_costs_no_time(counted):
-    names = {row.own.name for row in saved.load(counted[1]).rows}
-    assert names == {"manual_inplace", "raises_when_counted", "dies_when_counted"}
-
-
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -222,15 +192,6 @@ def test_the_reference_is_raced_against_its_copy_in_every_run(mixed):
     assert run.conditions.switches_per_second >= 0
 
 
-def test_unlike_rows_land_in_different_groups(mixed, counted):
-    groups, others = (
-        {benchmark["group"] for benchmark in json.loads(path.read_text())["benchmarks"]} for _, path in (mixed, counted)
-    )
-    assert len(groups) == len(others) == 1
-    assert groups != others
-    assert "rows 399" in others.pop()
-
-
 def test_pairs_go_on_until_the_time_is_over(project):
     place = project / "elsewhere" / "auto.json"
     options = ("--budget=2", "--baseline=numpy_loop", f"--benchmark-json={place}", "-k=manual_inplace or slow")
@@ -244,19 +205,6 @@ def test_pairs_go_on_until_the_time_is_over(project):
     assert rows["manual_inplace"].pairs > rows["slow"].pairs
     assert {row.slice_rows for row in rows.values()} == {None}  # seven steps are not cut
     assert {row.baseline.name for row in rows.values()} == {"numpy_loop"}
-
-
-def test_a_long_run_is_timed_by_slices(project):
-    place = project / "elsewhere" / "slices.json"
-    options = ("--pairs=8", "--batch-size=1", f"--benchmark-json={place}", "-k=manual_inplace or pays")
-    once = RIGHT.replace(TRAIN, TRAIN + "    time.sleep(0.02)\n").replace("def train", "import time\n\n\ndef train", 1)
-    with added(project, pays_once=once):
-        done = bench(project, "--benchmark-only", *options)
-    assert done.returncode == 0, done.stdout
-    rows = {row.own.name: row for row in saved.load(place).rows}
-    assert rows["manual_inplace"].slice_rows == 10
-    assert rows["manual_inplace"].own.call_seconds < 0.01
-    assert (rows["pays_once"].slice_rows, rows["pays_once"].own.call_seconds) == (None, None)  # nothing left to see
 
 
 def test_processes_come_back_as_one_run(project):
@@ -327,35 +275,83 @@ def test_a_baseline_that_is_wrong_later_makes_no_row_wrong(beside_parents):
 
 @pytest.fixture(scope="module")
 def lists(project):
-    """A run of several problems, of which one is answered wrongly, and the path of what it saved."""
+    """A run of several problems, with what goes wrong in some of them, and the path of what it saved."""
     path = project / "elsewhere" / "lists.json"
-    options = ("--batch-size=16,500", "--rows=100,400", "--pairs=8", f"--benchmark-json={path}")
-    with added(project, bad=NEW_FILES["wrong_on_many_rows"]):
-        names = "numpy_loop or (manual_inplace and batch16-) or (bad and batch500-)"
+    options = ("--batch-size=1,16,500", "--rows=100,400", "--pairs=8", f"--benchmark-json={path}")
+    once = TRAIN + "    time.sleep(0.02)\n"
+    raises = TRAIN + "    if sys.getprofile():\n        raise OSError('seen')\n"
+    dies = TRAIN + "    sys.getprofile() and os._exit(9)\n"
+    with added(
+        project,
+        bad=NEW_FILES["wrong_on_many_rows"],
+        pays_once=RIGHT.replace(TRAIN, "import time\n\n\n" + once),
+        raises_when_counted=RIGHT.replace(TRAIN, "import sys\n\n\n" + raises),
+        dies_when_counted=RIGHT.replace(TRAIN, "import os\nimport sys\n\n\n" + dies),
+    ):
+        names = (
+            "(numpy_loop and not batch1-) or (manual_inplace and batch16-) or (bad and batch500-)"
+            " or (when_counted and batch16-rows400) or ((manual_inplace or pays_once) and batch1-rows400)"
+        )
         return bench(project, "--benchmark-only", *options, "-k", names), path
 
 
-def test_lists_give_one_row_for_each_combination(lists):
-    done, path = lists
-    rows = saved.load(path).rows
-    assert {(row.own.name, row.setting.rows, row.setting.batch_size, row.setting.steps) for row in rows} == {
-        ("numpy_loop", 100, 16, 7),
-        ("numpy_loop", 100, 500, 1),
-        ("numpy_loop", 400, 16, 25),
-        ("numpy_loop", 400, 500, 1),
-        ("manual_inplace", 100, 16, 7),
-        ("manual_inplace", 400, 16, 25),
-        ("bad", 100, 500, 1),
+@pytest.fixture(scope="module")
+def rows_of_lists(lists):
+    """What it saved: by implementation, rows and batch size."""
+    rows = saved.load(lists[1]).rows
+    return {(row.own.name, row.setting.rows, row.setting.batch_size): row for row in rows}
+
+
+def test_lists_give_one_row_for_each_combination(lists, rows_of_lists):
+    assert {place: row.setting.steps for place, row in rows_of_lists.items()} == {
+        ("numpy_loop", 100, 16): 7,
+        ("numpy_loop", 100, 500): 1,
+        ("numpy_loop", 400, 16): 25,
+        ("numpy_loop", 400, 500): 1,
+        ("manual_inplace", 100, 16): 7,
+        ("manual_inplace", 400, 16): 25,
+        ("bad", 100, 500): 1,
+        ("raises_when_counted", 400, 16): 25,
+        ("dies_when_counted", 400, 16): 25,
+        ("manual_inplace", 400, 1): 400,
+        ("pays_once", 400, 1): 400,
     }
-    assert len({row.setting.dataset_sha256 for row in rows}) == 1
-    assert re.search(r"^torch_nn-cpu \(reference\) +500 +400 ", done.stdout, re.MULTILINE)
+    assert len({row.setting.dataset_sha256 for row in rows_of_lists.values()}) == 1
+    assert re.search(r"^torch_nn-cpu \(reference\) +500 +400 ", lists[0].stdout, re.MULTILINE)
 
 
 def test_one_wrong_problem_of_several_has_no_time(lists):
     done, _ = lists
     assert done.returncode == 1
-    assert "1 failed, 7 passed" in done.stdout
+    assert "1 failed, 11 passed" in done.stdout
     assert re.search(r"^bad-cpu-batch500-rows400 wrong: the timed problem: the update is off", done.stdout, re.M)
+
+
+def test_unlike_rows_land_in_different_groups(mixed, lists):
+    one, several = (
+        {benchmark["group"] for benchmark in json.loads(path.read_text())["benchmarks"]} for _, path in (mixed, lists)
+    )
+    assert (len(one), len(several)) == (1, 5)
+    assert not one & several
+    assert sum("rows 100" in group for group in several) == 2
+
+
+def test_steps_are_counted_and_a_count_that_fails_costs_no_row(lists, rows_of_lists):
+    """Not even one that takes the process with it."""
+    done, _ = lists
+    assert "USDT" not in done.stdout + done.stderr  # what torch's profiler prints of itself
+    for name in ("raises_when_counted", "dies_when_counted"):
+        assert rows_of_lists[name, 400, 16].own.operations_per_step is None
+    good = rows_of_lists["manual_inplace", 400, 16]
+    assert good.own.operations_per_step > good.baseline.operations_per_step > 10
+
+
+def test_a_long_run_is_timed_by_slices(rows_of_lists):
+    good, pays = (rows_of_lists[name, 400, 1] for name in ("manual_inplace", "pays_once"))
+    assert good.slice_rows == 10
+    assert good.own.call_seconds < 0.01
+    assert (pays.slice_rows, pays.own.call_seconds) == (None, None)  # nothing left to see
+    assert rows_of_lists["manual_inplace", 400, 16].slice_rows is None  # 25 steps are not cut
 
 
 def test_without_timing_rows_are_checked_all_the_same(project):
