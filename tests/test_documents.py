@@ -28,7 +28,9 @@ def test_every_figure_is_that_of_the_published_runs(page):
     assert documents.refilled(page) == page.read_text(encoding="utf-8"), "python -m benchmarks.report --docs"
 
 
-@pytest.mark.parametrize(("page", "count"), [("README.md", 6), ("docs/ladder.md", 5), ("docs/growth.md", 6)])
+@pytest.mark.parametrize(
+    ("page", "count"), [("README.md", 6), ("docs/ladder.md", 5), ("docs/growth.md", 6), ("docs/machines.md", 30)]
+)
 def test_there_are_figures_to_compare(page, count):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert sum(len(pattern.findall(text)) for pattern in (documents.FIGURE, documents.TABLE, documents.LIST)) >= count
@@ -117,9 +119,9 @@ def test_the_sums_are_those_of_the_museum_the_mutants_and_the_proof():
     mutants = re.match(r"\D+(\d+) mutants, (\d+) rejected by the checker, (\d+) survivors\.", results["mutants"])
     alike = re.search(r"identical code, idle, (\d+) rows .*\| (\d+) false ", results["trust/trust"])
     right = re.search(r"a right trainer: loss ([\d.]+), accuracy ([\d.]+)%", results["mistakes"])
-    checker, measuring, readme = (
+    checker, measuring, machines, readme = (
         " ".join((ROOT / page).read_text(encoding="utf-8").split())
-        for page in ("docs/checker.md", "docs/measuring.md", "README.md")
+        for page in ("docs/checker.md", "docs/measuring.md", "docs/machines.md", "README.md")
     )
     sums = '{} mistakes "the loss fell" notices {}, "accuracy within two points" {}, the checker {}'.format(
         *noticed.groups()
@@ -128,6 +130,7 @@ def test_the_sums_are_those_of_the_museum_the_mutants_and_the_proof():
     assert sums in readme
     assert "of {} mutants {} are rejected, and {} survive".format(*mutants.groups()) in checker
     assert "a loss of {} and an accuracy of {} %".format(*right.groups()) in checker
+    assert "a right trainer has {} and {} %".format(*right.groups()) in machines
     assert (
         "Of {} rows of code against itself, each side in one process, {} were called different".format(*alike.groups())
         in measuring
