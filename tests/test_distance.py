@@ -21,11 +21,15 @@ with socket.create_server(("{address}", 5000)) as server:
 ASK = """
 import json, os, socket, time
 line = socket.create_connection(("{address}", 5000))
-sent, came, start = os.urandom({bytes}), b"", time.perf_counter()
+start = time.perf_counter()
+line.sendall(b"?")
+line.recv(1)
+seconds = time.perf_counter() - start
+sent, came = os.urandom({bytes}), b""
 line.sendall(sent)
 while len(came) < len(sent):
     came += line.recv(2**16)
-print(json.dumps([came == sent, time.perf_counter() - start]))
+print(json.dumps([came == sent, seconds]))
 """
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.runs import saved
-from benchmarks.show import ranks
+from benchmarks.show import page, prose, ranks
 from tests.made_up import content, row, run
 
 SIZES = (64, 256, 1024, 4096, 16_384)
@@ -112,6 +112,17 @@ def test_a_cluster_pays_a_round_trip_for_each_hop_of_the_ring_and_for_the_bytes(
         "| 2 machines of a rack    |           0.1 |     10 |      525 |     1050 |\n" in text
     )  # 525 us / (1 us x 1/2)
     assert "Elsewhere" not in ranks.markdown(run(*alone(threads=2), *together(**sizes, threads=2)))
+
+
+def test_the_page_shows_what_they_gain_in_both_languages():
+    shared = page.shared({"cpu.json": run(*alone()), "ranks.json": run(*alone(), *together())})
+    html = page.environment().get_template("growth.html.j2").render(growths=[], shared=shared)
+    assert [[one.name for one in rows] for rows in shared] == [["allreduce_flat"]]
+    assert "<b>0.57</b><br><small><span lang=en>0.56 to 0.57</span><span lang=ko>0.56 ~ 0.57</span>" in html
+    assert "<span lang=en>256 to 1024</span>" in html
+    words = "2 processes of 1 thread each on 2 machines, by gloo", "2 processes of 2 threads each, by gloo", "above 64"
+    assert all("lang=ko" in prose.told(text) for text in (*words, "at most 64", "not told", "A; 1 thread; Linux"))
+    assert page.shared({"cpu.json": run(*alone())}) == []
 
 
 def test_a_run_without_them_has_no_word_of_them():
