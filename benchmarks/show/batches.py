@@ -73,11 +73,14 @@ class Growth:
 
 
 def growths(runs: Runs, losses: Mapping[str, float]) -> list[Growth]:
-    """A Growth for each device of each run over several problems. losses: after an epoch, by batch size."""
+    """A Growth for each device of each run over several problems. losses: after an epoch, by batch size.
+
+    None of a run with rows of several processes: when these pay is another question, with a table of its own.
+    """
     return [
         growth(run, device, losses)
         for run in runs.values()
-        if table.varying(run.rows) and ladder.shares_baseline(run)
+        if table.varying(run.rows) and ladder.shares_baseline(run) and not any(row.own.processes for row in run.rows)
         for device in sorted({row.setting.device for row in run.rows})
     ]
 

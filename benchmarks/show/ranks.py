@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 import implementations
-from benchmarks.runs.row import ALL_REDUCES, Side
+from benchmarks.runs.row import ALL_REDUCES, Setting, Side
 from benchmarks.runs.saved import Run
 from benchmarks.runs.statistics import Estimate
 from benchmarks.show import cells, growth, table
@@ -54,14 +54,14 @@ CLUSTERS = (
 class Shared:
     """A row of several processes over the batch sizes, and one of one process beside it.
 
-    threads, threads_beside: of all processes together.  exchange: seconds a step by batch size, as far as measured.
+    threads: of all processes together.  exchange: seconds a step by batch size, as far as measured.
     """
 
     name: str
     beside: str
     processes: int
     threads: int
-    threads_beside: int
+    setting: Setting
     own_points: Points
     points_beside: Points
     exchange: Mapping[int, float]
@@ -96,7 +96,7 @@ class Shared:
         "" where that cannot be said: no exchange was measured, or the processes only share what one has.
         """
         sizes = sorted(self.exchange)
-        if not sizes or self.threads <= self.threads_beside:
+        if not sizes or self.threads <= self.setting.threads:
             return ""
         saved = self.row_seconds * (1 - 1 / self.processes)
         gains = [size * saved - self.exchange[size] for size in sizes]
@@ -135,7 +135,7 @@ def shared(run: Run, device: str) -> list[Shared]:
                     beside=beside,
                     processes=rows[name].own.processes or 1,
                     threads=rows[name].threads,
-                    threads_beside=rows[name].setting.threads,
+                    setting=rows[name].setting,
                     own_points=points[name],
                     points_beside=points[beside],
                     exchange={
@@ -202,7 +202,7 @@ def step_section(rows: Sequence[Shared], device: str) -> str:
     return "\n\n".join(
         [
             f"### Microseconds a step, by batch size: {rows[0].own_points[0].rows} rows on {device}",
-            f"One process has {table.counted(rows[0].threads_beside, 'thread')}, {rows[0].processes} processes have "
+            f"One process has {table.counted(rows[0].setting.threads, 'thread')}, {rows[0].processes} processes have "
             f"{table.counted(rows[0].threads, 'thread')} together. An epoch's time over its steps, of which the "
             "last may have fewer rows.",
             table.tabulated(body, ["name", "processes", *map(str, rows[0].sizes)]),
