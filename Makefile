@@ -16,7 +16,8 @@ test: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/pytest tests -W error $(EXPECTED_WARNINGS) --durations=10 -n auto --dist loadfile --benchmark-disable
+	.venv/bin/pytest tests -W error $(EXPECTED_WARNINGS) --durations=10 -n auto --dist loadfile --no-loadscope-reorder \
+		--benchmark-disable
 
 # Runs of which the page is made: those that are published, as far as they are there.
 RUNS ?= $(wildcard results/cpu.json results/ladder.json results/growth.json results/ranks.json results/cuda.json)

@@ -23,6 +23,18 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a job in the back
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# The files that take longest, the longest first: where processes share the tests, all have something to do to the end.
+LONGEST = [
+    *("run", "cluster", "triton", "ranks", "mistakes", "ill_behaved", "ranks_files", "equivalence"),
+    *("implementations", "page", "page_in_browser", "properties", "compiled", "datasets", "workers", "simulation"),
+]
+PLACES = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: PLACES.get(item.path.name, len(PLACES)))
+
+
 def pytest_make_parametrize_id(val):
     """`-k cross_entropy` is to select the tests of the losses alone, so no name in an id has it."""
     return val.replace("cross_entropy", "cross-entropy") if isinstance(val, str) and "cross_entropy" in val else None

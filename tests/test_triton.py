@@ -124,18 +124,22 @@ def used(kernel, folder):
     }
 
 
-@pytest.mark.parametrize("architecture", MOST_SHARED)
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(
+    ("name", "architecture"), [*(("triton_epoch", number) for number in MOST_SHARED), ("triton_step", 90)]
+)
 def test_what_mnist_takes_fits_any_gpu_and_is_kept_in_registers(compiled, name, architecture, tmp_path):
-    """Pixels k / 256, 10 classes, batches of 64. Others may spill; so does this on an RTX 50, 8 to 32 bytes."""
+    """Pixels k / 256, 10 classes, batches of 64. Others may spill; so does this on an RTX 50, 8 to 32 bytes.
+
+    The step is the same in both files: for most GPUs the one with the larger kernel around it is enough.
+    """
     found = used(compiled(name, architecture=architecture), tmp_path)
     assert found["SHARED"] <= MOST_SHARED[architecture] * 1024
     assert architecture == 120 or found["STACK"] == found["LOCAL"] == 0
 
 
-@pytest.mark.parametrize("architecture", MOST_SHARED)
+@pytest.mark.parametrize("architecture", [86, 90, 100])
 def test_the_most_classes_and_parts_fit_any_gpu(compiled, architecture, tmp_path):
-    """The step is the same in both files: one of them is enough."""
+    """The step is the same in both files: one of them is enough. 80, 89 and 120 take as much as 86 and have no less."""
     found = used(compiled("triton_epoch", parts=3, batch_size=128, classes=32, architecture=architecture), tmp_path)
     assert found["SHARED"] <= MOST_SHARED[architecture] * 1024
 
