@@ -166,8 +166,8 @@ def checked_settings(option: Any) -> Settings:
         raise pytest.UsageError(f"--baseline {option.baseline}: expected one of {', '.join(baselines)}")
     devices = checked_devices(option.device)
     ranks = checked_ranks(integer("ranks", least=2), option)
-    if machines.count() > 1 and count > 1:
-        raise pytest.UsageError(f"--processes {count}: torchrun has started this one; leave it out on several machines")
+    if machines.started_by_torchrun() and count > 1:
+        raise pytest.UsageError(f"--processes {count}: torchrun has started this one; leave it out under torchrun")
     needed = implementations.processes(option.baseline) if option.baseline in baselines[2:] else 1
     if ranks < needed:
         raise pytest.UsageError(f"--baseline {option.baseline}: it trains in several processes; add --ranks {needed}")
@@ -197,6 +197,10 @@ def checked_settings(option: Any) -> Settings:
 def checked_ranks(ranks: int | None, option: Any) -> int:
     """How many ranks the rows of several get, 1 if there are to be none. Raises pytest.UsageError."""
     available, hosts = machines.cores(), machines.count()
+    if machines.count_here() > 1:
+        raise pytest.UsageError(
+            f"torchrun --nproc-per-node {machines.count_here()}: expected 1 on each machine; --ranks starts the ranks"
+        )
     if (ranks or 1) % hosts:
         raise pytest.UsageError(f"--ranks {ranks or 1}: expected as many on each of {hosts} machines")
     if ranks and ranks // hosts > available and not option.benchmark_disable:

@@ -83,6 +83,8 @@ def main() -> None:
     parser.add_argument("--docs", action="store_true", help="fill README.md and docs/ with the figures in results/*.md")
     arguments = parser.parse_args()
     try:
+        if arguments.docs and (arguments.page or arguments.runs or arguments.columns):
+            raise ValueError("--docs: expected nothing beside it, as it takes its figures from results/*.md")
         if arguments.docs:
             fill_documents()
             return
@@ -92,7 +94,7 @@ def main() -> None:
     except (saved.RunError, documents.DocumentError, ValueError) as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(f"error: cannot write {error.filename}: {error.strerror}")
+        sys.exit(f"error: {error.filename}: {error.strerror}")
     said = [text for path, text in texts.items() if path.suffix == ".md"]
     print("\n".join([*said, *(f"saved: {path}" for path in texts)]))
 

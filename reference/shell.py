@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+INTERRUPTED = 130  # as a shell says of what SIGINT has ended
 BROKEN_PIPE = 141  # as a shell says of what SIGPIPE has ended: no status that any command gives a meaning
 
 
@@ -26,7 +27,7 @@ def print_what_can_be_printed() -> None:
 def run(main: Callable[[], int | None]) -> None:
     """Runs a command and exits with the status that it returns.
 
-    Where its reader has gone, as with `| head -1`, it ends without a word, with a status of its own.
+    Where its reader has gone, as with `| head -1`, or after Ctrl-C it ends without a word, with a status of its own.
     """
     print_what_can_be_printed()
     try:
@@ -34,6 +35,8 @@ def run(main: Callable[[], int | None]) -> None:
             status = main()
         finally:
             print(end="", flush=True)  # here it can still be noticed; and it does nothing where there is no stdout
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
         status = BROKEN_PIPE

@@ -239,4 +239,4 @@ def test_a_picture_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "run.svg").mkdir()
     done = report(tmp_path / "run.json", *QUICK_SUMS)
     assert done.returncode == 1
-    assert done.stderr == f"error: cannot write {tmp_path / 'run.svg'}: Is a directory\n"
+    assert done.stderr == f"error: {tmp_path / 'run.svg'}: Is a directory\n"

@@ -58,6 +58,21 @@ def test_processes_share_the_time():
     assert settings(processes="5", pairs="4").pairs == 4
 
 
+@pytest.mark.parametrize(
+    ("variables", "changed", "complaint"),
+    [
+        ({"TORCHELASTIC_RUN_ID": "a"}, {"processes": "2"}, "--processes 2: torchrun has started this one"),
+        ({"LOCAL_WORLD_SIZE": "2"}, {"ranks": "2"}, "torchrun --nproc-per-node 2: expected 1 on each machine"),
+        ({"GROUP_WORLD_SIZE": "2"}, {"ranks": "3"}, "--ranks 3: expected as many on each of 2 machines"),
+    ],
+)
+def test_torchrun_starts_the_benchmark_once_on_each_machine(monkeypatch, variables, changed, complaint):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(pytest.UsageError, match=f"^{re.escape(complaint)}"):
+        settings(benchmark_disable=True, **changed)
+
+
 def test_the_margin_is_in_percent():
     assert settings(margin="2.5").margin == 0.025
     assert settings().margin is None

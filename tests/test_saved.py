@@ -76,6 +76,16 @@ def test_who_reads_while_a_run_is_saved_sees_a_whole_file(monkeypatch, tmp_path)
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_two_processes_may_save_the_same_at_once(monkeypatch, tmp_path):
+    """Each writes beside the place under a name of its own, so neither takes the other's away."""
+    names = set()
+    monkeypatch.setattr(os, "replace", lambda beside, path: names.add(beside))
+    for number in (1, 2):
+        monkeypatch.setattr(os, "getpid", lambda number=number: number)
+        saved.replace(tmp_path / "run.json", "{}")
+    assert len(names) == 2
+
+
 def test_a_run_that_cannot_be_saved_leaves_what_there_was(monkeypatch, tmp_path):
     def full(*_):
         raise OSError("No space left on device")

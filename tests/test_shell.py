@@ -49,6 +49,14 @@ def test_a_closed_pipe_is_quiet_and_no_verdict(runs):
         assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_a_command_that_is_interrupted_ends_without_a_word():
+    interrupted = (
+        "import os, signal; from reference import shell; shell.run(lambda: os.kill(os.getpid(), signal.SIGINT))"
+    )
+    done = command("-c", interrupted)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_what_a_command_says_as_it_ends_may_be_the_first_that_nobody_reads():
     done = without_a_reader("-c", "from reference import shell; shell.run(lambda: print(1) or exit('not noticed'))")
     assert (done.returncode, done.stderr) == (141, "")

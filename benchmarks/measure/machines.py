@@ -26,6 +26,16 @@ def count() -> int:
     return int(os.environ.get("GROUP_WORLD_SIZE", 1))
 
 
+def started_by_torchrun() -> bool:
+    """Whether torchrun has started this process, on however many machines."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def count_here() -> int:
+    """How many processes like this torchrun has started on this machine; 1 without it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
 def cores() -> int:
     """How many of this machine this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -202,7 +202,7 @@ class First:
         own = self.rank.reply(order, arguments)
         for other in self.others:
             self.line.send(f"replies to {other}", own.outcome)
-        seconds = SECONDS_AFTER_FAULT if own.fault else SECONDS
+        seconds = seconds_for_the_others(own)
         end = monotonic() + seconds
         replies = [own]
         for other in self.others:
@@ -223,10 +223,16 @@ def follow(rank: Rank, line: Line) -> None:
     while order := line.received(f"orders of {line.rank}", FOREVER):
         own = rank.reply(*order)
         line.send(f"replies of {line.rank}", own)
+        seconds = seconds_for_the_others(own)
         try:
-            line.received(f"replies to {line.rank}", SECONDS)
+            line.received(f"replies to {line.rank}", seconds)
         except dist.DistStoreError:
-            end_at_once(late(0, SECONDS, line.rank, own))
+            end_at_once(late(0, seconds, line.rank, own))
+
+
+def seconds_for_the_others(own: RankReply) -> float:
+    """How long a rank that has replied waits for the others: they are soon heard of if its own answer is wrong."""
+    return SECONDS_AFTER_FAULT if own.fault else SECONDS
 
 
 def late(rank: int, seconds: float, beside: int, reply: RankReply) -> str:

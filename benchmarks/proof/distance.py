@@ -10,6 +10,7 @@ import fcntl
 import os
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -135,6 +136,7 @@ def main() -> int:
         sys.exit(f"error: {milliseconds!r}: expected milliseconds of a round trip, then options of pytest benchmarks")
     if not possible():
         sys.exit(f"error: this makes network namespaces: it needs Linux, root, iproute2's ip and {DEVICE}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what it has made goes with it
     with machines(round_trip) as names:
         return run(names, options)
 

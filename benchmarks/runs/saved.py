@@ -319,7 +319,7 @@ def replace(path: str | Path, text: str) -> None:
 
     Raises OSError, which names the place.
     """
-    beside = Path(f"{path}.part")
+    beside = Path(f"{path}.{os.getpid()}.part")  # two processes may write the same at once
     try:
         beside.write_text(text, encoding="utf-8")
         os.replace(beside, path)

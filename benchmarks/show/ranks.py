@@ -31,7 +31,7 @@ class Cluster(NamedTuple):
     bandwidth: float
 
     def exchange(self, software: float) -> float:
-        """Seconds of one all_reduce of the gradients. software: what two processes of one computer take for it.
+        """Seconds of a step's exchange of the gradients. software: what two processes of one computer take for it.
 
         gloo passes parts of the tensor round a ring, first to add them up, then to hand them out: as many hops each
         as there are other machines. Before each the receiver says that it is ready, so it takes a round trip.
@@ -165,7 +165,8 @@ def markdown(run: Run) -> str:
     for device in growth.devices(run):
         if rows := shared(run, device):
             found += [step_section(rows, device), ratio_section(rows), pay_section(rows)]
-            found += [cluster_section(one, sides) for one in rows if one.name == SENDS_GRADIENTS and one.computed]
+            if {side.hosts for side in sides} == {1}:  # else what was measured has a round trip in it already
+                found += [cluster_section(one) for one in rows if one.name == SENDS_GRADIENTS and one.computed]
     return "".join(f"\n{part}\n" for part in found)
 
 
@@ -204,7 +205,8 @@ def step_section(rows: Sequence[Shared], device: str) -> str:
             f"### Microseconds a step, by batch size: {rows[0].own_points[0].rows} rows on {device}",
             f"One process has {table.counted(rows[0].setting.threads, 'thread')}, {rows[0].processes} processes have "
             f"{table.counted(rows[0].threads, 'thread')} together. An epoch's time over its steps, of which the "
-            "last may have fewer rows.",
+            "last may have fewer rows; from the ratio to the reference, so that what the machine did between two rows "
+            "does not count. The table above has plain medians.",
             table.tabulated(body, ["name", "processes", *map(str, rows[0].sizes)]),
         ]
     )
@@ -229,10 +231,11 @@ def pay_section(rows: Sequence[Shared]) -> str:
         [
             f"### When {rows[0].processes} processes pay",
             "They save rows per batch x us/row x (1 - 1/processes), and pay for the exchange. us/row: of one process, "
-            "fitted as above. Exchange: microseconds a step, least and greatest over the batch sizes. Computed: the "
+            "fitted as above. Exchange: microseconds a step, least and greatest over the batch sizes where it was "
+            "measured. Computed: the "
             "rows per batch at which both are equal; blank where the processes have no more threads than the one. "
-            "Measured: the last batch size at which they are slower, and the first from which on they are faster, both "
-            "beyond doubt.",
+            "Measured: the last batch size at which they are slower, and the first from which on they are faster, as "
+            "far as the intervals of both say.",
             table.tabulated(body, ["pays", "us/row", "exchange", "computed", "measured"]),
         ]
     )
@@ -245,9 +248,9 @@ def exchange_cell(one: Shared) -> str:
     return " to ".join(dict.fromkeys(figure(value(one.exchange.values()) * 1e6) for value in (min, max)))
 
 
-def cluster_section(one: Shared, sides: Sequence[Side]) -> str:
+def cluster_section(one: Shared) -> str:
     """From how many rows a batch on machines pay that are not here."""
-    software = median(all_reduces(sides, GRADIENTS))
+    software = median(one.exchange.values())
     body = []
     for cluster in CLUSTERS:
         exchange = cluster.exchange(software)
@@ -257,9 +260,9 @@ def cluster_section(one: Shared, sides: Sequence[Side]) -> str:
     return "\n\n".join(
         [
             f"### Elsewhere: computed, not measured, for {one.name}",
-            f"Round trip and bandwidth are assumed. An exchange takes the {figure(software * 1e6)} us of one "
-            f"all_reduce of {GRADIENTS} B here, two round trips for each other machine, and the bytes their way. Each "
-            f"machine computes as one process here does, {figure(one.row_seconds * 1e6)} us/row.",
+            f"Round trip and bandwidth are assumed. An exchange takes the {figure(software * 1e6)} us of a step that "
+            "it takes here, the median over the batch sizes, two round trips for each other machine, and the bytes "
+            f"their way. Each machine computes as one process here does, {figure(one.row_seconds * 1e6)} us/row.",
             table.tabulated(body, ["cluster", "ms round trip", "Gbit/s", "exchange", "computed"]),
         ]
     )
