@@ -5,7 +5,7 @@ three. `loss_batch` takes one step and returns the mean loss of the batch and it
 over all rows follows, short batch included. The tutorial also calls it, without an optimizer, for the validation rows;
 there are none here. It shuffles the rows too, which is another trainer.
 
-Price: One more call of Python and one `.item()` in every step; training itself does not use what they return.
+Price: A few more calls of Python and one `.item()` in every step, for a mean and a count that training does not use.
 
 Compare with `nn_train_eval`: three functions around the same lines.
 """
