@@ -45,8 +45,6 @@ class Session:
         if config.option.benchmark_json:
             config.option.benchmark_json = options.expanded(config.option.benchmark_json)
             options.check_writable(config.option.benchmark_json)
-        if self.times:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with table and file
 
     # --- before -------------------------------------------------------------------------------------------------
 
@@ -57,6 +55,7 @@ class Session:
             self.say_devices()
         if rows and not self.only_shows:
             check_once(items, self.config)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with table and file
             if not self.is_split():
                 self.suite = self.made_suite(rows)
                 self.begun = perf_counter()
@@ -156,17 +155,21 @@ class Session:
     def collect(self, item: Any, call: Any, report: Any) -> None:
         """Keeps the row of a test that has ended, or why it has no time; saves what there is."""
         if report.skipped:
-            self.untimed.append((item.callspec.id, f"skipped: {clean(str(call.excinfo.value))}"))
+            self.leave_out(item, "skipped", str(call.excinfo.value))
         elif report.failed:
             raised = call.excinfo.value
             reason = clean(str(raised)) or call.excinfo.typename
-            self.untimed.append((item.callspec.id, f"{getattr(raised, 'word', 'error')}: {reason}"))
+            self.leave_out(item, getattr(raised, "word", "error"), reason)
             if isinstance(raised, Refusal):
                 report.longrepr = reason
         elif call.when == "call" and item.funcargs["benchmark"].extra_info:
             self.save()
         if call.when == "call" and self.suite:
             self.say(self.progress(item.callspec.id))
+
+    def leave_out(self, item: Any, word: str, reason: str) -> None:
+        """Keeps why a row has no time, as a line that a run may hold."""
+        self.untimed.append((item.callspec.id, clean(f"{word}: {reason}")))
 
     def progress(self, last: str) -> str:
         """Which row was the last, how many there are, and how long the others will take if they take as long."""

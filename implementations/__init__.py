@@ -58,6 +58,12 @@ def source(name: str) -> str:
         return content.decode("utf-8-sig", errors="replace")
 
 
+def prose_and_code(text: str) -> tuple[str, str]:
+    """Of the text of a file the docstring, and what is below it."""
+    prose = (re.match(r'""".*?"""\n+', text, re.DOTALL) or [""])[0]
+    return prose.rstrip(), text.removeprefix(prose)
+
+
 def c_source(name: str) -> str:
     """The text of the C or CUDA file of the same name, "" if there is none."""
     paths = [path for suffix in (".c", ".cu") if (path := FOLDER / f"{name}{suffix}").exists()]

@@ -8,12 +8,12 @@ python -m implementations manual_inplace --diff         what differs from its pa
 import argparse
 import difflib
 import os
-import re
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 
 import implementations
+from implementations import prose_and_code
 from reference import shell
 
 # The ways that a reader goes, and the last rungs of each; the rungs before them are their ancestors.
@@ -67,7 +67,7 @@ def ancestry(name: str) -> list[str]:
 def difference(name: str, colour: bool) -> list[str]:
     """What changed from the parent's file to this one's, as lines: code, then C or CUDA, then prose. Raises Refusal."""
     parent = parent_with_file(name)
-    (prose_before, before), (prose, after) = map(prose_and_code, (parent, name))
+    (prose_before, before), (prose, after) = map(prose_and_code, map(implementations.source, (parent, name)))
     lines = [
         *hunks(before, after, f"{parent}.py", f"{name}.py"),
         *c_difference(parent, name),
@@ -97,13 +97,6 @@ def c_difference(parent: str, name: str) -> list[str]:
 def c_file(name: str) -> str:
     """The name of the C or CUDA file beside an implementation that has one."""
     return next(file for file in (f"{name}.c", f"{name}.cu") if (implementations.FOLDER / file).exists())
-
-
-def prose_and_code(name: str) -> tuple[str, str]:
-    """The docstring of the file, and what is below it: two texts."""
-    text = implementations.source(name)
-    prose = (re.match(r'""".*?"""\n+', text, re.DOTALL) or [""])[0]
-    return prose.rstrip(), text.removeprefix(prose)
 
 
 def hunks(before: str, after: str, name_before: str, name_after: str) -> list[str]:
@@ -196,11 +189,17 @@ def check_processes(name: str, started: int, command: str) -> None:
 
 
 def process_group(name: str, device: str) -> AbstractContextManager[object]:
-    """For the time of a block the ranks that train together, of which the first prints; nothing where one trains."""
+    """For the time of a block the ranks that train together, of which the first prints; nothing where one trains.
+
+    They share the cores: torchrun would give each of them one.
+    """
     if implementations.processes(name) == 1:
         return nullcontext()
+    import torch
+
     from reference import ranks
 
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])))
     return ranks.process_group(device)
 
 

@@ -5,10 +5,11 @@ torchrun starts the processes, https://docs.pytorch.org/docs/stable/elastic/run.
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -18,6 +19,7 @@ from reference.problem import Problem
 
 UNEVEN = 3  # ranks that a batch of 64 rows cannot be shared out to evenly
 SECONDS = 20  # that a rank waits for the others, before it raises
+GAVE_UP = 86  # the status of a rank that ends itself, as few others do; its last line says why
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 
@@ -72,10 +74,30 @@ def process_group(device: str = "cpu") -> Iterator[int]:
     """
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group(BACKENDS[device], timeout=timedelta(seconds=SECONDS))
+    with connecting(int(os.environ["RANK"])):
+        dist.init_process_group(BACKENDS[device], timeout=timedelta(seconds=SECONDS))
     try:
         rank = dist.get_rank()
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere if rank else sys.stdout):
             yield rank
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def connecting(rank: int) -> Iterator[None]:
+    """Ends the process if the block takes too long: gloo connects for as long as it takes, whatever its timeout."""
+    why = f"rank {rank} is not connected to the other ranks after {SECONDS:g} s"
+    timer = threading.Timer(SECONDS, end_at_once, [why])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def end_at_once(why: str) -> NoReturn:
+    """Ends the process, with a last line that begins with the rank that is to blame."""
+    print(why, file=sys.stderr, flush=True)
+    os._exit(GAVE_UP)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import implementations
+from benchmarks.runs import sources
 from implementations import __main__ as command
 from reference import accelerator
 
@@ -89,12 +90,28 @@ def test_the_diff_shows_code_before_prose():
     assert not [line for line in below if "import" in line or "def " in line]
 
 
-def test_a_file_without_a_docstring_is_all_code(tmp_path, monkeypatch):
+IDEA = '"""One\n\nCompare with `plain`: y.\n"""\n\n\ny = 1\n'
+
+
+def test_a_file_without_a_docstring_is_all_code():
+    assert command.prose_and_code('x = """a\n"""\n') == ("", 'x = """a\n"""\n')
+    assert command.prose_and_code(IDEA) == ('"""One\n\nCompare with `plain`: y.\n"""', "y = 1\n")
+
+
+def test_a_hash_says_what_was_timed_whatever_the_docstring_says(tmp_path, monkeypatch):
     monkeypatch.setattr(implementations, "FOLDER", tmp_path)
-    (tmp_path / "plain.py").write_text('x = """a\n"""\n')
-    (tmp_path / "idea.py").write_text('"""One\n\nCompare with `plain`: y.\n"""\n\n\ny = 1\n')
-    assert command.prose_and_code("plain") == ("", 'x = """a\n"""\n')
-    assert command.prose_and_code("idea") == ('"""One\n\nCompare with `plain`: y.\n"""', "y = 1\n")
+    found = []
+    for text, c_text in (
+        (IDEA, ""),
+        (IDEA.replace("One", "Two"), ""),
+        (IDEA.replace("= 1", "= 2"), ""),
+        (IDEA, "int y;"),
+    ):
+        (tmp_path / "idea.py").write_text(text)
+        (tmp_path / "idea.c").write_text(c_text)
+        found.append(sources.sha256("idea"))
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
 
 
 def test_the_diff_shows_what_changed_in_c_too():

@@ -245,6 +245,16 @@ def test_what_is_not_there_is_named_in_one_line_and_nothing_is_written(text, com
     assert "old" in (path.parent / "ANOTHER.md").read_text()
 
 
+@pytest.mark.parametrize("table", ["| name | lines |\n|---|---|\n| a |\n", "| name |\n"])
+def test_a_table_that_was_cut_is_named(table, page):
+    path = page('[1](results/run.md "a: lines")\n')
+    (path.parent / "results" / "run.md").write_text(table)
+    with pytest.raises(
+        documents.DocumentError, match=r"PAGE\.md: run\.md has a table whose rows are not all as long as"
+    ):
+        documents.refilled(path)
+
+
 def test_the_command_writes_what_has_changed_and_names_it(page, monkeypatch, capsys):
     path = page('[old](results/run.md "machine")\n')
     (path.parent / "ANOTHER.md").write_text("No figure.\n")

@@ -12,8 +12,7 @@ import pytest
 
 import implementations
 from benchmarks.show import page, prose
-from implementations import mistakes
-from implementations.__main__ import prose_and_code
+from implementations import mistakes, prose_and_code
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -183,7 +182,7 @@ def without_blanks(text):
 def test_without_scripts_all_code_and_every_difference_is_there(name, without_scripts):
     shown = without_scripts[name]
     parent = implementations.parent(name)
-    pairs = [[prose_and_code(each)[1].rstrip() for each in (parent, name)]] if parent else []
+    pairs = [[prose_and_code(implementations.source(each))[1].rstrip() for each in (parent, name)]] if parent else []
     c_files = [implementations.c_source(each) for each in (parent, name) if each and has_c_file(each)]
     if len(c_files) == 2:
         pairs.append([text.rstrip() for text in c_files])

@@ -17,8 +17,10 @@ from benchmarks.measure.ranks import Line, Rank, RankReply, together
 from benchmarks.measure.refusals import Wrong
 from benchmarks.measure.stopwatch import Time
 from benchmarks.measure.work import FirstCall
+from benchmarks.measure.workers import Ranks
 from benchmarks.proof import distance
 from reference.equivalence import Answer
+from reference.ranks import GAVE_UP
 from tests.project import ROOT, added, bench, made_project
 from tests.test_options import settings
 
@@ -85,6 +87,21 @@ def test_rows_of_ranks_stand_beside_others_and_say_so(run):
     assert [rows["allreduce_manual"][field] for field in fields] == [2, 1, 1, "gloo", None]
     assert [rows["manual_inplace"][field] for field in fields] == [None] * 5
     assert "ranks     2 processes of 1 thread each, by gloo\n" in process.stdout
+
+
+def test_a_rank_that_gave_up_says_itself_which_it_waited_for(tmp_path):
+    """Its last line is whole, however long, and the rank that it names is another."""
+    report = "Root Cause (first observed failure):\n[0]:\n  rank      : 1 (local_rank: 1)\n  exitcode  : {} (pid: 7)\n"
+    line = f"rank 0: has not answered 5 s after rank 1, which raised RuntimeError: {'so long ' * 50}and no longer"
+    folder = tmp_path / "0" / "attempt_0" / "1"
+    folder.mkdir(parents=True)
+    (folder / "stderr.log").write_text(f"a warning\n{line}\n")
+    log = tmp_path / "0.log"
+    ranks = SimpleNamespace(process=SimpleNamespace(wait=lambda _: 1), stop=lambda: 1, log=log, logs=tmp_path)
+    log.write_text(report.format(GAVE_UP))
+    assert Ranks.ending(ranks) == line
+    log.write_text(report.format(1))
+    assert Ranks.ending(ranks) == f"rank 1: ended its process, status 1; the last that it wrote: {line[-200:]}"
 
 
 # --- without torchrun -----------------------------------------------------------------------------------------

@@ -21,6 +21,17 @@ from tests.made_up import aa_check, content, row, run
         ({"rows": (row(), row())}, "two rows manual_inplace on one device and problem; expected one"),
         ({"rows": (row(own_seconds=[0.1] * 6),)}, "row manual_inplace has 6 pairs; an interval needs at least 8"),
         ({"margin": 2}, "a margin of '2'; expected a number above 0, at most 1"),
+        *(
+            (
+                {"untimed": ((name, reason),)},
+                f"a row without a time with {text} as its name or reason; expected one line of at most 1000 letters",
+            )
+            for name, reason, text in (
+                ("a\nb", "wrong", r"'a\nb'"),
+                ("a", "wrong: \ud800", r"'wrong: \ud800'"),
+                ("a", "b" * 1001, repr("b" * 40)),
+            )
+        ),
     ],
 )
 def test_what_could_not_be_read_back_is_no_run(changed, complaint):
@@ -37,6 +48,13 @@ def test_conditions_are_numbers_or_unknown():
 def test_a_run_survives_saving(tmp_path):
     one = run(row("a"), row("b", batch_size=16), untimed=[("c-cpu", "wrong: why")])
     saved.write(tmp_path / "run.json", content(one))
+    assert saved.load(tmp_path / "run.json") == one
+
+
+def test_a_file_may_begin_with_a_mark_of_its_bytes_order(tmp_path):
+    """As some editors write it."""
+    one = run(row())
+    (tmp_path / "run.json").write_text(json.dumps(content(one)), encoding="utf-8-sig")
     assert saved.load(tmp_path / "run.json") == one
 
 

@@ -10,15 +10,14 @@ import gc
 import os
 import pickle
 import socket
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from statistics import median
 from time import monotonic
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -31,7 +30,7 @@ from benchmarks.measure.work import FirstCall, Reply, Work, carried_out
 from benchmarks.runs import sources
 from benchmarks.runs.row import ALL_REDUCES
 from reference.equivalence import Answer
-from reference.ranks import BACKENDS, SECONDS, agreed
+from reference.ranks import BACKENDS, SECONDS, agreed, connecting, end_at_once
 
 SECONDS_AFTER_FAULT = 5.0  # of one rank, for the others to say what theirs is
 TURNS = 5  # with and without the exchange
@@ -100,7 +99,7 @@ class Rank(Work):
         if dist.is_initialized():
             dist.destroy_process_group()
         self.groups += 1
-        with ended_after(SECONDS, f"rank {self.line.rank} is not connected to the other ranks after {SECONDS:g} s"):
+        with connecting(self.line.rank):
             dist.init_process_group(
                 backend,
                 store=dist.PrefixStore(f"group {self.groups}", self.line.store),
@@ -300,21 +299,3 @@ def leave() -> None:
     with suppress(Exception):
         gc.collect()  # a module may hold the group
         dist.destroy_process_group()
-
-
-@contextmanager
-def ended_after(seconds: float, why: str) -> Iterator[None]:
-    """Ends the process if the block takes longer: gloo connects for as long as it takes, whatever its timeout."""
-    timer = threading.Timer(seconds, end_at_once, [why])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def end_at_once(why: str) -> NoReturn:
-    """Ends the process, with a last line."""
-    print(why, file=sys.stderr, flush=True)
-    os._exit(1)

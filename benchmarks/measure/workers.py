@@ -292,7 +292,12 @@ class Ranks(Worker):
         return super().stop()
 
     def ending(self) -> str:
-        """How it ended: torchrun notices what a rank ended of, ends the others and says which was the first."""
+        """How it ended: torchrun notices what a rank ended of, ends the others and says which was the first.
+
+        That one may have ended itself for what another did, and then says so.
+        """
+        from reference.ranks import GAVE_UP  # takes torch, which is not here yet when options are read
+
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(TORCHRUN_SECONDS)
         status = self.stop()
@@ -301,7 +306,7 @@ class Ranks(Worker):
             return f"torchrun {in_words(status, self.log)}"
         rank, local_rank, ended = map(int, found.groups())  # a rank of this machine
         (log,) = self.logs.glob(f"*/attempt_0/{local_rank}/stderr.log")
-        return f"rank {rank}: {in_words(ended, log)}"
+        return last_line(log) if ended == GAVE_UP else f"rank {rank}: {in_words(ended, log)}"
 
 
 def environment_of_worker(*defaults: tuple[str, str]) -> dict[str, str]:
@@ -310,12 +315,17 @@ def environment_of_worker(*defaults: tuple[str, str]) -> dict[str, str]:
 
 
 def in_words(status: int, log: Path) -> str:
-    """How a process ended, from its exit status, which is negative for a signal, and the last line in its log."""
+    """How a process ended, from its exit status, which is negative for a signal, and the end of its log's last line."""
+    last = last_line(log)
+    return how_it_ended(status) + (f"; the last that it wrote: {last[-LAST_LINE:]}" if last else "")
+
+
+def last_line(log: Path) -> str:
+    """The last line in a log that holds more than spaces; "" if there is none."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - LAST_LINE * 100))
         written = file.read().decode(errors="replace").split("\n")
-    last = next((line.strip() for line in reversed(written) if line.strip()), "")
-    return how_it_ended(status) + (f"; the last that it wrote: {last[-LAST_LINE:]}" if last else "")
+    return next((line.strip() for line in reversed(written) if line.strip()), "")
 
 
 def how_it_ended(status: int) -> str:

@@ -250,6 +250,11 @@ def clean(text: str) -> str:
     return " ".join(words)[:LONGEST].rstrip()
 
 
+def is_line(text: str) -> bool:
+    """Whether a run may hold this text."""
+    return text.isprintable() and len(text) <= LONGEST
+
+
 def check_values(row: Row) -> None:
     """Raises RowError unless the row holds what the tables show."""
     for key, kind in KINDS.items():
@@ -258,7 +263,7 @@ def check_values(row: Row) -> None:
             raise RowError(f"a row without a usable {key!r}; was it saved by another version of this suite?")
         if key in ("name", "baseline", "device") and not NAME.fullmatch(value):
             raise RowError(f"a row's {key} is {value[:40]!a}; expected letters, digits and _")
-        if isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST):
+        if isinstance(value, str) and not is_line(value):
             raise RowError(f"a row's {key} is {value[:40]!a}; expected one line of at most {LONGEST} letters")
         if isinstance(value, int | float) and not abs(value) < LARGEST:
             raise RowError(f"row {row.own.name} has {str(value)[:20]} as its {key}; expected a finite number")

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.runs import statistics
-from benchmarks.runs.row import LARGEST, Row, RowError, is_a
+from benchmarks.runs.row import LARGEST, LONGEST, Row, RowError, is_a, is_line
 from benchmarks.runs.statistics import Estimate, Sample, Verdict
 
 REFERENCE = "torch_nn"
@@ -85,6 +85,7 @@ class Run:
         if self.margin is not None and not (is_a(self.margin, float) and 0 < self.margin <= 1):
             raise RunError(f"a margin of {str(self.margin)[:20]!r}; expected a number above 0, at most 1")
         check_rows(self)
+        check_untimed(self)
         check_aa_checks(self)
 
     @cached_property
@@ -188,6 +189,16 @@ def check_rows(run: Run) -> None:
             raise RunError(f"row {row.own.name} has {row.pairs} pairs; an interval needs at least {least}")
 
 
+def check_untimed(run: Run) -> None:
+    """Raises RunError unless each row without a time has a name and a reason that can be shown."""
+    for text in sum(run.untimed, ()):
+        if not is_line(text):
+            raise RunError(
+                f"a row without a time with {text[:40]!a} as its name or reason; expected one line of at most "
+                f"{LONGEST} letters"
+            )
+
+
 def check_aa_checks(run: Run) -> None:
     """Raises RunError unless there is an A/A check on each device, made in the same processes as the rows."""
     for check in run.aa_checks:
@@ -215,7 +226,7 @@ def newest() -> Path:
 def content(path: str | Path) -> Any:
     """What a JSON file holds. Raises RunError."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # some editors begin with a mark of the order of bytes
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

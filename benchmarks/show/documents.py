@@ -37,7 +37,12 @@ class Source:
             self.text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeError) as error:
             raise DocumentError(f"cannot read {self.name}: {getattr(error, 'strerror', None) or error}") from None
-        self.tables = list(map(rows_by_name, re.findall(r"(?:^\|.*\n?)+", self.text, re.MULTILINE)))
+        try:
+            self.tables = list(map(rows_by_name, re.findall(r"(?:^\|.*\n?)+", self.text, re.MULTILINE)))
+        except ValueError:
+            raise DocumentError(
+                f"{self.name} has a table whose rows are not all as long as its head; was it cut?"
+            ) from None
         self.facts = dict(re.findall(r"^\* ([^:\n]+): (.+)$", self.text.partition("\n|")[0], re.MULTILINE))
 
     def cell(self, name: str, column: str) -> str:

@@ -16,8 +16,7 @@ from benchmarks.show import charts, code, forked, ladder, lessons
 from benchmarks.show.charts import Axes
 from benchmarks.show.forked import Part
 from benchmarks.show.lessons import Lesson
-from implementations import mistakes
-from implementations.__main__ import prose_and_code
+from implementations import mistakes, prose_and_code
 
 OTHER_TRAINERS = ("shuffled", "shuffled_from_epoch_two", "dataloader_shuffles")  # good ones, that are not this one
 PUZZLES = 4
@@ -101,7 +100,10 @@ def puzzle_of(mistake: Mistake) -> Iterator[Puzzle]:
     name = f"mistakes.{mistake.name}"
     if name not in mistakes.names() or mistake.sibling not in implementations.names():
         return
-    before, after = (code.lines(prose_and_code(each)[1].rstrip(), "python") for each in (mistake.sibling, name))
+    before, after = (
+        code.lines(prose_and_code(implementations.source(each))[1].rstrip(), "python")
+        for each in (mistake.sibling, name)
+    )
     parts = forked.parts(before, after)
     changes = [i for i, part in enumerate(parts) if not part.is_common]
     if len(changes) != 1 or not 0 < min(map(len, sides(parts[changes[0]]))) <= MOST_CHANGED:

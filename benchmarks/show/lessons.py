@@ -9,7 +9,8 @@ from markupsafe import Markup
 import implementations
 from benchmarks.runs import saved, sources
 from benchmarks.show import code, forked, prose
-from implementations.__main__ import ancestry, prose_and_code
+from implementations import prose_and_code
+from implementations.__main__ import ancestry
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def blocks(docstring: str) -> list[str]:
 
 def difference(parent: str, name: str) -> Difference:
     """What the code below the docstring changes."""
-    (_, before), (_, after) = map(prose_and_code, (parent, name))
+    (_, before), (_, after) = map(prose_and_code, map(implementations.source, (parent, name)))
     return compared(files(parent)[0].name, files(name)[0].name, before, after, "python")
 
 
