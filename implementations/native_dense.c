@@ -165,19 +165,18 @@ static void *train_share(void *given) {
     return 0;
 }
 
-/* Puts a new thread on the i-th core after the caller's, of those that this process may use. Left alone, Linux
-   sometimes starts it on the caller's own core and needs longer than a whole epoch to notice. */
-static void choose_core(pthread_attr_t *attributes, int i) {
+/* Puts a new thread on the next CPU after that of the thread before it, of those that this process may use; the first
+   one after the caller's. Left alone, Linux sometimes starts it on the caller's own and needs longer than a whole epoch
+   to notice. */
+static void choose_next(int *cpu, pthread_attr_t *attributes) {
 #ifdef __linux__
     cpu_set_t allowed, chosen;
     if (sched_getaffinity(0, sizeof allowed, &allowed)) return;
-    int core = sched_getcpu();
-    while (i > 0) {
-        core = (core + 1) % CPU_SETSIZE;
-        i -= CPU_ISSET(core, &allowed) ? 1 : 0;
-    }
+    if (*cpu < 0) *cpu = sched_getcpu();
+    do *cpu = (*cpu + 1) % CPU_SETSIZE;
+    while (!CPU_ISSET(*cpu, &allowed));
     CPU_ZERO(&chosen);
-    CPU_SET(core, &chosen);
+    CPU_SET(*cpu, &chosen);
     pthread_attr_setaffinity_np(attributes, sizeof chosen, &chosen);
 #endif
 }
@@ -195,12 +194,12 @@ int train(const ints *by_row, const ints *by_feature, const ints *labels, float 
     struct job job = {by_row, by_feature, labels, memory, bias, memory + blocks,
                       memory + blocks + 2 * threads * tiles, own, rows, batch, epochs, threads, lr, 0, 0};
     struct worker workers[threads];
-    int running = 1, failure = 0;
+    int running = 1, failure = 0, cpu = -1;
     for (int i = 0; i < threads; i++) workers[i] = (struct worker){.job = &job, .number = i};
     for (; running < threads && !failure; running += !failure) {
         pthread_attr_t attributes;
         pthread_attr_init(&attributes);
-        choose_core(&attributes, running);
+        choose_next(&cpu, &attributes);
         failure = pthread_create(&workers[running].thread, &attributes, train_share, &workers[running]);
         pthread_attr_destroy(&attributes);
     }
