@@ -5,8 +5,8 @@
 Each row is compared with itself through its ratio to the baseline that ran beside it, never through the times of
 two different moments. Runs that answer different questions, or were made where nothing could be judged, are refused.
 
-Exit status: 0 nothing is slower, 1 something is slower, 2 a file cannot be used, 3 not comparable, or a row that had
-a time in A is wrong in B.
+Exit status: 0 nothing is slower, 1 something is slower, 2 a file cannot be used, 3 not comparable, be it one row, or a
+row that had a time in A has none in B.
 """
 
 import argparse
@@ -94,20 +94,34 @@ def words(a: Run, b: Run, changes: Mapping[str, Change]) -> dict[str, str]:
 def lines(a: Run, b: Run, changes: Mapping[str, Change], words: Mapping[str, str]) -> list[list[str]]:
     """The cells of the comparison, one line for each row of either run."""
     rows_a, rows_b = by_id(a, b)
-    reasons = dict(a.untimed) | dict(b.untimed)
+    untimed = a.untimed + b.untimed
     found = []
     for name in sorted(rows_a.keys() | rows_b.keys()):
         row_a, row_b = rows_a.get(name), rows_b.get(name)
         ratios = [run.ratio(row).text(digits=2) if row else "" for run, row in ((a, row_a), (b, row_b))]
         word = words.get(name, "not comparable")
-        found.append([name, *ratios, *cells(row_a, row_b, changes.get(name), word, reasons.get(name, ""))])
+        reason = next((reason for other, reason in untimed if same_row(name, other)), "")
+        found.append([name, *ratios, *cells(row_a, row_b, changes.get(name), word, reason)])
     return found
 
 
 def lost(a: Run, b: Run) -> list[str]:
     """The rows that have a time in A and none in B, though B has tried, by their ids."""
     rows_a, rows_b = by_id(a, b)
-    return sorted((rows_a.keys() - rows_b.keys()) & dict(b.untimed).keys())
+    gone = rows_a.keys() - rows_b.keys()
+    return sorted(name for name in gone if any(same_row(name, other) for other, _ in b.untimed))
+
+
+def timed_otherwise(a: Run, b: Run) -> list[str]:
+    """The rows that have a time in both, which cannot be compared, by their ids."""
+    rows_a, rows_b = by_id(a, b)
+    common = sorted(rows_a.keys() & rows_b.keys())
+    return [name for name in common if not timed_alike(rows_a[name], rows_b[name])]
+
+
+def same_row(one: str, other: str) -> bool:
+    """Whether two ids are of the same row. That of a run in which nothing varies ends earlier."""
+    return f"{one}-".startswith(f"{other}-") or f"{other}-".startswith(f"{one}-")
 
 
 def cells(row_a: Row | None, row_b: Row | None, change: Change | None, word: str, reason: str) -> list[str]:
@@ -163,7 +177,7 @@ def main() -> int:
     print(table.wrapped(f"\nB against A: {table.meaning(margin(a, b), len(found))}", indent=0))
     if "slower" in found.values():
         return SLOWER
-    return NOT_COMPARABLE if lost(a, b) else 0
+    return NOT_COMPARABLE if timed_otherwise(a, b) or lost(a, b) else 0
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ ELSEWHERE = {
 class Settings(NamedTuple):
     """The options of a run, checked.
 
-    batch_sizes, rows: every combination is a timed problem; None stands for all rows.
+    batch_sizes, rows: every combination is a timed problem; None stands for all rows, or for `most_rows` of them.
     pairs: None stands for as many as the time allows.  budget: seconds for all timed pairs together.
     ranks: of each implementation that trains in several, 1 if these are left out.
     timeout: seconds for a row, after which it has none.  spawn: whether workers are fresh processes, not forks.
@@ -81,6 +81,7 @@ class Settings(NamedTuple):
     devices: tuple[str, ...]
     batch_sizes: tuple[int, ...]
     rows: tuple[int | None, ...]
+    most_rows: int | None
     epochs: int
     pairs: int | None
     baseline: str
@@ -178,7 +179,8 @@ def checked_settings(option: Any) -> Settings:
         dataset=option.dataset,
         devices=devices,
         batch_sizes=integers("batch_size"),
-        rows=integers("rows") or (QUICK_ROWS if option.quick else None,),
+        rows=integers("rows") or (None,),
+        most_rows=QUICK_ROWS if option.quick else None,
         epochs=integer("epochs"),
         pairs=pairs,
         baseline=option.baseline,
@@ -322,10 +324,10 @@ def expanded(path: Path) -> Path:
 
 def check_writable(path: Path) -> None:
     """Raises pytest.UsageError where a run could not be saved, before it is measured."""
-    if path.exists() and not path.is_file():  # a run is put in the place of what is there, be it /dev/null
-        what = "a folder" if path.is_dir() else "no ordinary file"
-        raise pytest.UsageError(f"cannot save to {path}: it is {what}; name a file with --benchmark-json FILE")
     try:
+        if path.exists() and not path.is_file():  # a run is put in the place of what is there, be it /dev/null
+            what = "a folder" if path.is_dir() else "no ordinary file"
+            raise pytest.UsageError(f"cannot save to {path}: it is {what}; name a file with --benchmark-json FILE")
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass

@@ -55,7 +55,9 @@ class Session:
             self.say_devices()
         if rows and not self.only_shows:
             check_once(items, self.config)
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with table and file
+            if self.is_split() and len(rows) < len(items):
+                raise pytest.UsageError("--processes repeats the benchmark's rows; run other tests without it")
+            signal.signal(signal.SIGTERM, processes.interrupt)  # ends as Ctrl-C does, with table and file
             if not self.is_split():
                 self.suite = self.made_suite(rows)
                 self.begun = perf_counter()

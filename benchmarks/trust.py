@@ -1,4 +1,4 @@
-"""Why to believe the tables: the proof, made anew on this machine: python -m benchmarks.trust."""
+"""Why to believe the tables: the proof, made on this machine: python -m benchmarks.trust."""
 
 from benchmarks.proof.trust import main
 from reference import shell

@@ -64,10 +64,15 @@ def prose_and_code(text: str) -> tuple[str, str]:
     return prose.rstrip(), text.removeprefix(prose)
 
 
-def c_source(name: str) -> str:
-    """The text of the C or CUDA file of the same name, "" if there is none."""
+def c_files(name: str) -> dict[str, str]:
+    """The texts of the C and CUDA files of the same name, by the names of these files."""
     paths = [path for suffix in (".c", ".cu") if (path := FOLDER / f"{name}{suffix}").exists()]
-    return "".join(path.read_text(encoding="utf-8", errors="replace") for path in paths)
+    return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in paths}
+
+
+def c_source(name: str) -> str:
+    """Their text, "" if there is none."""
+    return "".join(c_files(name).values())
 
 
 def docstring(name: str) -> str:

@@ -96,7 +96,7 @@ def c_difference(parent: str, name: str) -> list[str]:
 
 def c_file(name: str) -> str:
     """The name of the C or CUDA file beside an implementation that has one."""
-    return next(file for file in (f"{name}.c", f"{name}.cu") if (implementations.FOLDER / file).exists())
+    return next(iter(implementations.c_files(name)))
 
 
 def hunks(before: str, after: str, name_before: str, name_after: str) -> list[str]:

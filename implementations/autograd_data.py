@@ -4,7 +4,8 @@
 warns. Autograd counts the changes of a tensor, under no_grad as well, and backward refuses where a value that it still
 needs was changed; changes through `.data` are not counted. Here nothing is needed after the update: both are right.
 
-Price: Each `.data` is one more operation, but the Python calls that enter and leave `no_grad` are saved.
+Price: Each `.data -=` takes a second tensor of the same memory and puts it back, but the Python calls that enter and
+leave `no_grad` are saved.
 
 Compare with `autograd_inplace`: `.data` in place of `no_grad`.
 """

@@ -1,8 +1,8 @@
 """Each update makes new parameters instead of changing the old ones.
 
-`weight - weight.grad * lr` is a new tensor, the result of an operation. Made under no_grad it requires no
-gradient, and made without it, it would be no leaf: backward fills `.grad` of leaves only. So
-`requires_grad_()` makes each result a leaf again, and the new leaf has no gradient yet.
+`weight - weight.grad * lr` is a new tensor, the result of an operation. Made under no_grad it is a leaf, but one that
+requires no gradient; made without it, it would be no leaf, and backward fills `.grad` of leaves only. So
+`requires_grad_()` asks for the gradient of each result, a new leaf, which has none yet.
 
 Price: Every step allocates the parameters anew, and saves filling their gradients with zeros.
 

@@ -41,7 +41,7 @@ def graph_of(function, *arguments):
     return graph
 
 
-def recorded(x, batch_size, classes):
+def record(x, batch_size, classes):
     parameters = x.new_empty(classes, x.shape[1]), x.new_empty(classes, 1)
     lr = x.new_empty(())
     steps = {}
@@ -52,12 +52,14 @@ def recorded(x, batch_size, classes):
 
 
 def prepare(x, y, batch_size):
-    return x, y, functools.cache(functools.partial(recorded, x, batch_size))
+    return x, y, functools.cache(functools.partial(record, x, batch_size))
 
 
 def train(x, y, recorded, weight, bias, batch_size, lr, epochs):
     own_weight, own_bias, own_lr, steps = recorded(len(bias))
-    own_weight.copy_(weight.T), own_bias.copy_(bias[:, None]), own_lr.fill_(lr)
+    own_weight.copy_(weight.T)
+    own_bias.copy_(bias[:, None])
+    own_lr.fill_(lr)
     onehot = F.one_hot(y, len(bias)).to(x.dtype)
     for _ in range(epochs):
         for start in range(0, len(x), batch_size):

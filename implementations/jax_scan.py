@@ -1,14 +1,14 @@
-"""JAX: the whole training is one compiled program, in which an epoch is one `lax.scan` over the batches.
+"""JAX: a whole epoch is one compiled program, a `lax.scan` over the batches.
 
 A step is a function from parameters and a batch to new parameters, and jit compiles the loop around it too. scan
 needs batches of one shape, so x is (batches, 64, 784), and the short last batch is a step of its own. On a CPU the
 products, thin as they are, stay on one core.
 
-JAX has threads of its own; it reads their number from NPROC when it is imported, so the first use in a process
-decides it.
+JAX has threads of its own; it reads their number from NPROC when it first computes, so what is set by then holds for
+the process.
 
-Price: No Python runs between two steps, and XLA fuses what lies between the two products, for which the whole is
-compiled once and x is copied once.
+Price: No Python runs between two steps of an epoch, and XLA fuses what lies between the two products, for which an
+epoch is compiled once and x is copied once.
 
 Compare with `manual_transposed`: functions that JAX compiles, in place of tensors that change.
 """

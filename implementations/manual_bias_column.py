@@ -6,7 +6,7 @@ then the sum of grad over the rows, as the bias's own was. `prepare` appends the
 Price: What a step did for the bias alone is gone, an addition, a sum, a factor and a subtraction, for one more feature
 in the two products.
 
-Compare with `manual_transposed`: seven operations a step in place of eleven, on 785 features in place of 784.
+Compare with `manual_transposed`: seven operations that compute in place of eleven, on 785 features in place of 784.
 """
 
 import torch

@@ -9,7 +9,7 @@ change the 10:
 
 The gradient of the weights gains in the same way: grad @ x is (10, 784), rows of 784 where it was rows of 10.
 
-Price: The operations are the same, but their results have long rows, which fill the vectors of a CPU where rows of ten
+Price: What is computed is the same, but the results have long rows, which fill the vectors of a CPU where rows of ten
 do not.
 
 Compare with `manual_onehot`: the same operations, each on the transposes.

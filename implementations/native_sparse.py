@@ -8,7 +8,8 @@ left, and of 16 features of one row for the gradient. Features that are zero tog
 Price: Vectors that are left out are neither read nor multiplied, for an index to read with each of the others and lists
 that are made once.
 
-Compare with `native_dense`: lists of vectors and where they belong, in place of all vectors in order.
+Compare with `native_dense`: lists of vectors and where they belong, in place of all vectors in order; features in the
+order of patches.
 """
 
 import ctypes

@@ -6,8 +6,8 @@ row is there already.
 The worker is a process beside the threads that this writing was given. Not on CUDA: a worker that is a fork of this
 process cannot use its device.
 
-Price: The worker stacks the same 64 rows, and beyond that it is started in every epoch, copies each batch into shared
-memory and sends word of it through a pipe, for which the trainer waits.
+Price: The worker stacks the same 64 rows, into shared memory that it asks the system for with every batch, and beyond
+that it is started in every epoch and sends word of each batch through a pipe, for which the trainer waits.
 
 Compare with `nn_dataloader`: num_workers=1.
 """

@@ -1,8 +1,9 @@
 """The loss of every step is kept as a number: `.item()`, and a list to put it into.
 
-`loss` is a tensor of one number, and with it the graph of its step; a list of such tensors would keep them all.
-`.item()` makes a Python float of it, which depends on nothing. Training does not need the number: backward starts from
-the tensor. Printing it would come on top, a text for every step.
+`loss` is a tensor of one number, and with it the nodes of its step's graph, though backward has freed what they had
+saved; a list of such tensors would keep the nodes of all steps. `.item()` makes a Python float of it, which depends on
+nothing. Training does not need the number: backward starts from the tensor. Printing it would come on top, a text for
+every step.
 
 Price: On a CPU the number is there already and costs a call, but on a GPU every step waits until all of its work is
 done, and nothing is launched meanwhile.

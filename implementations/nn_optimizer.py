@@ -3,7 +3,8 @@
 `step()` is the loop over the parameters under no_grad, with room for momentum, weight decay, several groups of
 parameters, hooks and schedules. foreach=False is the plain loop, one parameter after the other: add_ with alpha.
 
-On a CPU this is the reference, `reference/torch_nn.py`, in all but name.
+On a CPU the reference, `reference/torch_nn.py`, runs the same operations. It leaves foreach open, so in every step SGD
+asks which of the loops to take.
 
 Price: Scaling and subtracting are one operation that makes no tensor, but every step asks in Python for all that could
 be there and is not.

@@ -7,7 +7,7 @@ find the batch complete. Nobody may write to x while a copy of it is under way, 
 Price: A batch is copied once and not twice, and Python can launch the step while the copy is under way, for a second x
 in memory that the system cannot use otherwise.
 
-Compare with `nn_to_device`: `pin_memory()` and `non_blocking=True`.
+Compare with `nn_to_device`: `pin_memory()` and `non_blocking=True`; the device is always another, so no `copy=True`.
 """
 
 import torch

@@ -8,8 +8,9 @@ their gradient is zero.
 What remains is waiting for x, 157 MB an epoch. Pixels that are k / 256 are kept as bytes, exactly, and made floats
 batch by batch in an array that stays in the cache.
 
-torch makes the arrays, because it begins each at a cache line of 64 bytes. NumPy's and Numba's begin anywhere, so that
-vectors may lie in two lines each: by that luck alone an epoch took up to a third longer in one process than in another.
+torch makes the large arrays, because it begins each at a cache line of 64 bytes. NumPy's and Numba's begin anywhere, so
+that vectors may lie in two lines each: by that luck alone an epoch took up to a third longer in one process than in
+another.
 
 Price: No step calls Python, and pixels kept as bytes are a quarter of the memory to read, for a function that is
 compiled on the first call.

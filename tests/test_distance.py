@@ -33,6 +33,13 @@ print(json.dumps([came == sent, seconds]))
 """
 
 
+@pytest.mark.parametrize("milliseconds", ["", "soon", "-2", "nan", "inf", "60001"])
+def test_a_round_trip_is_a_number_of_milliseconds(milliseconds, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["distance", milliseconds])
+    with pytest.raises(SystemExit, match="expected milliseconds of a round trip, at most 60000, then options"):
+        distance.main()
+
+
 def started(name, program):
     """A program in Python that runs on the machine of this name."""
     code = program.format(address=distance.ADDRESSES[1], bytes=BYTES)
@@ -56,8 +63,11 @@ def test_a_message_and_its_answer_arrive_whole_and_take_the_round_trip():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["far"], "error: 'far': expected milliseconds of a round trip, then options of pytest benchmarks"),
-        ([], "error: '': expected milliseconds of a round trip, then options of pytest benchmarks"),
+        (
+            ["far"],
+            "error: 'far': expected milliseconds of a round trip, at most 60000, then options of pytest benchmarks",
+        ),
+        ([], "error: '': expected milliseconds of a round trip, at most 60000, then options of pytest benchmarks"),
         (["2"], "error: this makes network namespaces: it needs Linux, root, iproute2's ip and /dev/net/tun"),
     ],
 )

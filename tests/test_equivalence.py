@@ -187,9 +187,9 @@ def test_a_trainer_that_remembers_is_rejected(mistake, cases):
     assert equivalence.complaint(caching(CACHES[mistake]), cases)
 
 
-# On digits, also with other numbers of threads and other starts: test_mistakes.py.
+# On digits, also with other numbers of threads and other starts: test_mistakes.py, where those are that compile slowly.
 @pytest.mark.parametrize("cases", ["standardised", "few rows"], indirect=True)
-@pytest.mark.parametrize("name", implementations.runnable("cpu"))
+@pytest.mark.parametrize("name", sorted({*implementations.runnable("cpu")} - {"compile_step", "nn_dataloader_workers"}))
 def test_a_right_trainer_is_accepted(name, cases):
     assert equivalence.complaint(implementations.load(name), cases) is None
 

@@ -275,7 +275,7 @@ def test_right_rows_beside_them_are_timed_and_right(run):
         assert max(row.own.error, row.baseline.error) < 3
 
 
-NEVER_ENDS = RIGHT.replace(TRAIN, TRAIN + "    while len(x) == 400:\n        pass\n")
+NEVER_ENDS = RIGHT.replace(TRAIN, "import time\n\n\n" + TRAIN + "    while len(x) == 400:\n        time.sleep(1)\n")
 
 
 @pytest.mark.parametrize(("how", "endless"), [(signal.SIGINT, {}), (signal.SIGTERM, {"never_ends": NEVER_ENDS})])

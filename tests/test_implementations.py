@@ -1,6 +1,7 @@
 """The files in implementations/: what each computes, and what is known of it without running it."""
 
 import ast
+import functools
 import re
 import sys
 
@@ -34,17 +35,23 @@ def shape_id(shape):
     return "{} rows of {}, {} classes, batch {}, epochs {}".format(*shape)
 
 
+@functools.cache
+def case_of(shape):
+    """A random problem of this shape with its answer."""
+    return equivalence.solved("another shape", random_problem(*shape))
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=shape_id)
 @pytest.mark.parametrize("name", ON_CPU)
 def test_other_shapes(name, shape):
-    case = equivalence.solved("another shape", random_problem(*shape))
+    case = case_of(shape)
     assert equivalence.judged(implementations.load(name), case).complaint is None
 
 
 @pytest.mark.parametrize("shape", SHAPES[-2:], ids=shape_id)
 @pytest.mark.parametrize("name", ON_CPU)
 def test_float64_is_computed_in_float64(name, shape):
-    case = equivalence.solved("another shape", random_problem(*shape))
+    case = case_of(shape)
     complaint = equivalence.judged(implementations.load(name), case, dtype=torch.float64).complaint
     if name in FLOAT32_ONLY:
         assert complaint.startswith(f"raised TypeError: {name} computes in float32, and x is torch.float64")

@@ -65,7 +65,14 @@ def test_every_mistake_is_rejected(name, combination):
     assert equivalence.complaint(implementations.load(name), combination)
 
 
-@pytest.mark.parametrize("name", RIGHT)
+SLOW = ("compile_step", "nn_dataloader_workers")  # compile anew for each number of threads, or start processes
+
+
+@pytest.mark.parametrize(
+    ("name", "combination"),
+    [(name, each) for name in RIGHT for each in (COMBINATIONS[::3] if name in SLOW else COMBINATIONS)],
+    indirect=["combination"],
+)
 def test_every_right_writing_is_accepted(name, combination):
     assert equivalence.complaint(implementations.load(name), combination) is None
 

@@ -41,13 +41,13 @@ def settings(**changed):
 
 
 def test_the_defaults():
-    place = ("digits", ("cpu",), (64,), (None,), 1, None, "torch_nn", None)
+    place = ("digits", ("cpu",), (64,), (None,), None, 1, None, "torch_nn", None)
     rest = (options.FULL_SECONDS, 1, None, None, (), options.TIMEOUT_SECONDS, False, 1)
     assert settings() == options.Settings(*place, *rest)
 
 
 def test_quick_takes_fewer_rows_unless_told_otherwise():
-    assert settings(quick=True).rows == (3_500,)
+    assert (settings(quick=True).rows, settings(quick=True).most_rows) == ((None,), 3_500)
     assert settings(quick=True, rows="77").rows == (77,)
     assert settings(quick=True).budget < settings().budget
 
@@ -148,6 +148,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(pytest.UsageError, match=r"cannot save to .*; choose another place with --benchmark-json FILE"):
         options.check_writable(tmp_path / "file" / "run.json")
+    with pytest.raises(pytest.UsageError, match=r"cannot save to .*: File name too long; choose another place"):
+        options.check_writable(tmp_path / ("a" * 300))
 
 
 def test_a_folder_is_no_place_for_a_run(tmp_path):

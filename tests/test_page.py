@@ -18,7 +18,7 @@ import implementations
 from benchmarks import report
 from benchmarks.runs import saved, sources
 from benchmarks.runs.saved import RunError
-from benchmarks.show import code, forked, ladder, layers, lessons, page, prose
+from benchmarks.show import batches, code, exhibits, forked, ladder, layers, lessons, page, prose
 from benchmarks.show.korean import korean
 from tests.made_up import aa_check, content, row, run
 
@@ -137,7 +137,9 @@ def test_it_asks_for_nothing_but_what_is_in_it(published):
     assert all(source.startswith("data:image/") for source in sources)
     style = html.partition("<style>")[2].partition("</style>")[0]
     assert not re.search(r"@import|url\(", style)
-    assert "default-src 'none'; img-src data:; style-src 'sha256-" in unescape(html)
+    assert "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'sha256-" in unescape(
+        html
+    )
     assert len((page.FOLDER / "page.js").read_text().splitlines()) <= 80
 
 
@@ -272,7 +274,10 @@ def test_what_the_published_pages_say_is_told_in_korean_too(published):
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """An empty folder of results."""
+    """An empty folder of results. The page has a few lessons: those on the ways to some files."""
+    ends = ("native_sparse", "numba_dense", "numpy_loop", "graph_step")
+    few = sorted({name for end in ends for name in lessons.way(end)})
+    monkeypatch.setattr(implementations, "names", lambda: few)
     monkeypatch.setattr(saved, "RESULTS", tmp_path)
     monkeypatch.setattr(page, "MUSEUM", tmp_path / "mistakes.json")
     monkeypatch.setattr(page, "PROOF", tmp_path / "trust.md")
@@ -394,6 +399,57 @@ def test_the_way_is_shown_where_a_price_on_it_is_known(results):
     assert 'class="way"' in page.html({"run.json": run(row()), "ladder.json": run(row(baseline="autograd_inplace"))})
 
 
+def test_a_price_on_the_way_is_against_the_file_before_and_of_the_same_problem(results):
+    """native_sparse is not the child of manual_inplace, and the other run is of other rows."""
+    found, elsewhere = run(row("native_sparse")), run(row("native_sparse", baseline="manual_inplace"))
+    prices = ladder.prices({"run.json": found, "ladder.json": elsewhere})
+    (of_run,) = ladder.ladders({"run.json": found})
+    assert [price for _, price in page.way(of_run, prices)] == [None] * len(lessons.way("native_sparse"))
+    right = row("native_sparse", parent="native_dense", baseline="native_dense")
+    other_rows = row("native_sparse", parent="native_dense", baseline="native_dense", rows=1000, steps=16)
+    for one, known in ((right, True), (other_rows, False)):
+        name, price = page.way(of_run, ladder.prices({"ladder.json": run(one)}))[-1]
+        assert (name, price is not None) == ("native_sparse", known)
+
+
+def test_prices_of_several_problems_say_which(results):
+    small, large = (run(row(baseline="autograd_inplace", batch_size=size)) for size in (16, 64))
+    assert "rows in batches of" not in page.html({"ladder.json": large})
+    html = page.html({"ladder.json": large, "small.json": small})
+    assert "digits, 50000 rows in batches of 16, A processor" in Text(html).of(None)
+
+
+def test_a_price_of_code_that_has_changed_says_so(results):
+    html = page.html({"ladder.json": run(row(baseline="autograd_inplace", source_sha256="another"))})
+    lesson = html.partition('id="manual_inplace"')[2].partition("</dl>")[0]
+    assert "file changed since" in lesson
+
+
+def test_what_is_slower_than_the_reference_is_no_headline(results):
+    assert 'class="headline"' in page.html({"run.json": run(row())})
+    assert 'class="headline"' not in page.html({"run.json": run(row(own=0.4))})
+
+
+def test_losses_stand_beside_times_of_the_same_rows_only():
+    museum = exhibits.load(page.MUSEUM)
+    for sha256, rows, known in (
+        (museum.dataset_sha256, 50_000, True),
+        ("another", 50_000, False),
+        (museum.dataset_sha256, 1000, False),
+    ):
+        sizes = [row("a", dataset_sha256=sha256, rows=rows, batch_size=size) for size in (16, 64)]
+        (growth,) = batches.growths({"growth.json": run(*sizes)}, museum)
+        assert growth.has_losses is known
+
+
+def test_many_figures_are_told_at_once():
+    """A pattern that reads a number in several ways would take for ever."""
+    sizes = ", ".join(str(10**5 + i) for i in range(40))
+    text = f"{sizes} rows of 784, 10 classes, batch {sizes}, learning rate 0.5, epochs 1 in float32"
+    assert "행" in prose.told(text)
+    assert prose.told(f"{sizes} x") == f"{sizes} x"
+
+
 def test_runs_of_two_machines_are_two_ladders(results):
     runs = {"a.json": run(row()), "b.json": run(row(device_name="Another"))}
     ladder.check(runs)
@@ -416,6 +472,7 @@ def test_files_that_are_broken_make_a_page_too(results, tmp_path, monkeypatch):
     for name, text in files.items():
         (folder / f"{name}.py").write_bytes(text)
     monkeypatch.setattr(implementations, "FOLDER", folder)
+    monkeypatch.setattr(implementations, "names", lambda: sorted(files))
     page.link.cache_clear()
     html = page.html({"run.json": run(row("silent"), row("wrong", parent="silent"))})
     page.link.cache_clear()

@@ -338,7 +338,7 @@ def test_each_number_of_the_museum_is_that_of_the_published_table(chromium, file
         shown = tab.evaluate(
             "[...document.querySelectorAll('.mistake')].map(mistake => [mistake.querySelector('h3').innerText, "
             "mistake.querySelector('summary .word').innerText, mistake.querySelector('.seen > div').innerText, "
-            "[...mistake.querySelectorAll('.problems li')].map(item => item.className)])"
+            "[...mistake.querySelectorAll('.problems li')].map(item => item.value)])"
         )
         summary = tab.inner_text("#the-museum + p")
     assert len(shown) == len(published)
@@ -347,8 +347,8 @@ def test_each_number_of_the_museum_is_that_of_the_published_table(chromium, file
         assert (word == "loss shows it") == (row["loss fell"] == "x"), name
         scores = f"loss {row['loss']}, accuracy {row['accuracy']}." if row["loss"] else "Training ends with an error"
         assert scores in text, name
-        numbers = [str(number) for number, noticed in enumerate(problems, 1) if noticed]
-        assert numbers == [column for column, cell in row.items() if column.isdigit() and cell], name
+        noticed = [column for column, cell in row.items() if column.isdigit() and cell]
+        assert [str(number) for number in problems] == noticed, name
     sums = [
         len(published),
         *(sum(bool(row[column]) for row in published.values()) for column in ("loss fell", "close")),

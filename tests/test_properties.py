@@ -27,7 +27,7 @@ MISTAKES = [
 def cases(draw):
     """A Case of any shape, scale and mix of labels on which float32 can be judged."""
     rows, features = draw(st.integers(1, 60)), draw(st.integers(1, 12))
-    classes, batch_size = draw(st.sampled_from([2, 3, 10])), draw(st.integers(1, 70))
+    classes, batch_size = draw(st.sampled_from([2, 10])), draw(st.integers(1, 70))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32 - 1)))
     scale = draw(st.sampled_from([0.01, 0.1, 1.0, 4.0]))
     x = torch.randint(256, (rows, features), generator=generator) / 256 * scale

@@ -365,7 +365,6 @@ def test_without_timing_rows_are_checked_all_the_same(project):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--batch-size", "0"), "--batch-size 0: expected a whole number of at least 1"),
         (("--rows", "100,401"), "--rows 401: own.npz has 400 rows to train on"),
         (("--benchmark-compare",), f"--benchmark-compare does nothing here: {options.COMPARES}"),
         (

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import subprocess
 from dataclasses import asdict
 from types import SimpleNamespace
 
@@ -56,7 +57,7 @@ def pytest_of(parts, monkeypatch):
     """Lets processes save these parts, one after the other: each with its exit status, or what is raised instead."""
     parts = iter(parts)
 
-    def run(command, cwd):
+    def status_of(command, folder):
         (path,) = (word.partition("=")[2] for word in command if word.startswith("--benchmark-json="))
         what = next(parts)
         if isinstance(what, KeyboardInterrupt):
@@ -64,9 +65,9 @@ def pytest_of(parts, monkeypatch):
         content, status = what
         with open(path, "w") as file:
             json.dump(content, file)
-        return SimpleNamespace(returncode=status)
+        return status
 
-    monkeypatch.setattr(processes.subprocess, "run", run)
+    monkeypatch.setattr(processes, "status_of", status_of)
 
 
 def of(pairs, name="a"):
@@ -92,6 +93,52 @@ def test_one_finished_process_is_an_ordinary_run(begun, monkeypatch, tmp_path):
     run = saved.load(tmp_path / "run.json")
     assert [(row.own.name, row.pairs) for row in run.rows] == [("long", 8)]
     assert run.untimed == (("short-cpu", "not comparable: 6 pairs, in one process; an interval needs 8"),)
+
+
+class Slow:
+    """A process that somebody interrupts, and that ends when it is told to."""
+
+    def __init__(self, command, cwd):
+        self.told = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        type(self).ended = self.told
+
+    def wait(self, timeout=None):
+        if timeout is None:
+            raise self.interrupted
+        if self.told != ["terminate"]:
+            raise subprocess.TimeoutExpired("pytest", timeout)
+
+    def terminate(self):
+        self.told.append("terminate")
+
+    def kill(self):
+        self.told.append("kill")
+
+
+@pytest.mark.parametrize("by_signal", [True, False])
+def test_a_process_that_runs_is_told_of_a_signal_to_this_one_and_has_time_to_end(by_signal, monkeypatch, tmp_path):
+    """Ctrl-C has reached it, too."""
+    with pytest.raises(KeyboardInterrupt) as raised:
+        processes.interrupt(signal.SIGTERM, None)
+    Slow.interrupted = raised.value if by_signal else KeyboardInterrupt()
+    monkeypatch.setattr(processes.subprocess, "Popen", Slow)
+    with pytest.raises(KeyboardInterrupt):
+        processes.status_of(["pytest"], tmp_path)
+    assert Slow.ended == ["terminate", "kill"][0 if by_signal else 1 :]
+
+
+def test_only_rows_are_repeated_in_processes(begun):
+    repeated = begun(processes="2")
+    params = {"name": "a", "device": "cpu", "rows": None, "batch_size": 64}
+    one = SimpleNamespace(name="a-cpu", fixturenames=("suite",), callspec=SimpleNamespace(params=params))
+    other = SimpleNamespace(name="test_other", fixturenames=())
+    with pytest.raises(pytest.UsageError, match="--processes repeats the benchmark's rows; run other tests without it"):
+        repeated.begin([one, other], [])
 
 
 def test_interrupted_in_the_first_process_there_is_nothing(begun, monkeypatch, tmp_path):

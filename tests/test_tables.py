@@ -703,6 +703,23 @@ def test_a_row_that_has_become_wrong_is_no_success(save):
     assert command("benchmarks.compare", a, save(row("a"), row("b"), name="c.json")).returncode == 0
 
 
+def test_a_row_that_is_wrong_is_found_by_whatever_its_id_says_of_what_varies():
+    sizes = [row(name, batch_size=size) for name in ("a", "b") for size in (16, 64)]
+    for before, after, gone in (
+        (run(*sizes), run(row("a"), untimed=[("b-cpu", "wrong: x")]), ["b-cpu-batch16", "b-cpu-batch64"]),
+        (run(row("a"), row("b")), run(*sizes[:2], untimed=[("b-cpu-batch64", "wrong: x")]), ["b-cpu-batch64"]),
+    ):
+        assert compare.lost(before, after) == gone
+    assert not compare.same_row("b-cpu-batch6", "b-cpu-batch64")
+
+
+def test_a_row_that_was_timed_in_another_manner_is_no_success(save):
+    a = save(row(slice_rows=640), name="a.json")
+    done = command("benchmarks.compare", a, save(row(own=1.0), name="b.json"))
+    assert done.returncode == 3
+    assert "not comparable  one by slices, one by whole runs" in done.stdout
+
+
 def test_processes_that_did_not_measure_the_same_are_not_joined():
     parts = [
         {

@@ -23,6 +23,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(trust, "TABLES_AT_ONCE", 2)
     monkeypatch.setattr(noise, "MODELS", noise.MODELS[:1])
     machine = {"device_name": "A processor", "threads": 2, "system": "Linux", "python": "3.12", "torch": "2.13"}
+    machine["checker_sha256"] = "c" * 64
     contest = SimpleNamespace(setting=SimpleNamespace(**machine))
     workers = SimpleNamespace(usage=lambda: (0.0, 0))
     suite = SimpleNamespace(on=lambda *place: contest, workers=workers)
@@ -64,6 +65,26 @@ def test_a_stopped_proof_goes_on_where_it_was(quick, monkeypatch, capsys):
     before = len(timed)
     trust.main()
     assert len(timed) == before
+    assert "trust.json was complete, and nothing is measured anew; move it away" in capsys.readouterr().out
+
+
+def test_another_machine_does_not_go_on_with_it(quick, monkeypatch):
+    monkeypatch.setattr(trust, "row", lambda contest, part, number: raced(part.slowdown))
+    machine = {"device_name": "Another processor", "system": "Linux", "python": "3.12", "torch": "2.13"}
+    begun = {"format": trust.FORMAT, "machine": machine | {"checker_sha256": "c" * 64}}
+    (quick / "trust.json").write_text(json.dumps(begun))
+    words = "begun with device_name Another processor, here it is A processor; move it away to begin anew"
+    with pytest.raises(SystemExit, match=words):
+        trust.main()
+
+
+def test_what_stops_it_leaves_what_was_found(quick, monkeypatch):
+    def full(busy):
+        raise ValueError("cannot write to /tmp: No space left on device")
+
+    monkeypatch.setattr(trust, "suite", full)
+    with pytest.raises(SystemExit, match="No space left on device; what was found so far is kept"):
+        trust.main()
 
 
 def test_a_file_that_cannot_be_read_is_one_line_and_is_kept(quick):

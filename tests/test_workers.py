@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.measure import workers
-from benchmarks.measure.refusals import Wrong
+from benchmarks.measure.refusals import NotComparable, Wrong
 from benchmarks.measure.work import TimedProblem
 from benchmarks.measure.workers import Worker, Workers
 
@@ -44,6 +44,23 @@ def test_a_worker_answers_and_is_gone_when_stopped(forks):
     assert worker.stop() < 0
     assert gone(worker.pid)
     assert worker not in forks.alive
+
+
+def test_without_the_process_that_forks_them_there_are_none_and_nobody_waits():
+    for kill_it in (lambda several: several.server.kill(), lambda several: several.start("torch_nn").stop()):
+        with Workers() as several:
+            kill_it(several)
+            several.server.kill()
+            several.server.wait()
+            for _ in range(2):
+                with pytest.raises(NotComparable, match=r"^the process that forks workers has ended; --spawn does"):
+                    several.start("torch_nn")
+
+
+def test_a_process_that_ends_before_it_is_a_worker_says_why(fresh, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    with pytest.raises(Wrong, match=r"^ended its process, status 1; the last that it wrote: "):
+        fresh.start("torch_nn")
 
 
 def test_each_is_a_process_of_its_own(forks):

@@ -24,6 +24,7 @@ class AACheck:
         self.copy = blamed(contest.admitted, "the A/A check")(COPY)
         self.baseline = contest.baseline(REFERENCE)
         self.pairs: list[Pair] = []
+        blamed(contest.known, "the A/A check")(bool(contest.places))  # takes its time once, which is not that of pairs
 
     def go_on(self) -> None:
         """Races a few pairs if it is time; before the first row so many that there is an interval.

@@ -5,16 +5,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NoReturn
 
 from benchmarks.runs import saved, statistics
 from benchmarks.runs.row import FINGERPRINT, Row, joined
 
 Content = dict[str, Any]  # of a file, or of a part of it
 STOPPED = (0, 1)  # how pytest ends if it went through all rows: all timed, or some without a time
+SECONDS_TO_END = 30  # for a process that is interrupted: it ends what it has started
 
 
 class Ended(Exception):
@@ -32,10 +34,29 @@ def contents(arguments: Sequence[str], folder: Path, count: int) -> Iterator[Con
             print(f"\nprocess {part + 1} of {count}", flush=True)
             path = Path(place, f"{part}.json")
             options = [f"--part={part}", f"--benchmark-json={path}", "--quiet", "--no-header"]
-            status = subprocess.run([sys.executable, "-m", "pytest", *arguments, *options], cwd=folder).returncode
+            status = status_of([sys.executable, "-m", "pytest", *arguments, *options], folder)
             if status not in STOPPED or not path.exists():
                 raise Ended(status)
             yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def status_of(command: Sequence[str], folder: Path) -> int:
+    """How a command ends that is called in this folder. Where this process is interrupted, it is ended first."""
+    with subprocess.Popen(command, cwd=folder) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt as interrupted:
+            if interrupted.args:  # by a signal to this process alone; Ctrl-C has reached that one, too
+                process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(SECONDS_TO_END)
+            process.kill()
+            raise
+
+
+def interrupt(number: int, _: object) -> NoReturn:
+    """What to do on a signal with this number: what Ctrl-C does."""
+    raise KeyboardInterrupt(number)
 
 
 def merged(contents: Sequence[Content]) -> Content:

@@ -159,7 +159,7 @@ class Rank(Work):
     def exchange_seconds(self) -> float | None:
         """That a step takes more than where nothing is exchanged, and what comes of it is wrong: the median of a few.
 
-        None where that is not more, or the rows are too few for slices.
+        None where that is not more, where it does not run in silence, or where the rows are too few for slices.
         """
         if len(self.problem.x) < STEPS * self.problem.batch_size:
             return None
@@ -171,7 +171,9 @@ class Rank(Work):
             seconds = []
             for backend in (BACKENDS[self.device], silence.SILENT):
                 self.join(backend)
-                time, _ = self.train(task)
+                time, answer = self.train(task)
+                if answer.complaint:  # it uses what nobody answers in silence
+                    return None
                 seconds.append((time.seconds - (time.call_seconds or 0)) / self.problem.steps)
             differences.append(seconds[0] - seconds[1])
         found = median(differences)

@@ -79,7 +79,8 @@ class Suite:
 
     def timed_case(self, rows: int | None, batch_size: int) -> Case:
         """A timed problem with its answer. Raises ValueError and equivalence.Unjudgeable."""
-        x, y = self.data.x_train[:rows], self.data.y_train[:rows]
+        taken = rows or self.settings.most_rows
+        x, y = self.data.x_train[:taken], self.data.y_train[:taken]
         if rows and rows > len(x):
             raise ValueError(f"--rows {rows}: {self.data.name} has {len(x)} rows to train on")
         weight, bias = initial_parameters(x.shape[1], CLASSES)

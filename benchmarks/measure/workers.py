@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import machines, stopwatch
-from benchmarks.measure.refusals import Wrong
+from benchmarks.measure.refusals import NotComparable, Wrong
 
 ROOT = Path(__file__).parents[2]
 Usage = tuple[float, int]  # CPU seconds, and how often a core had to be left that was still wanted
@@ -75,24 +75,36 @@ class Workers:
     def start(self, name: str, ranks: int = 1) -> "Worker":
         """A Worker for the implementation of this name; nothing of it has run yet.
 
-        ranks: more than one are processes that torchrun starts, and the first of them answers for all.
+        ranks: more than one are processes that torchrun starts, and the first of them answers for all. Raises Wrong if
+        it does not start, NotComparable if the process is gone that forks workers.
         """
         log = self.folder / f"{len(list(self.folder.glob('*.log')))}.log"
         log.touch()
-        if self.server and self.orders is None:
-            self.orders = self.accepted(self.server.pid)  # first: who comes unexpected is let go
-        if ranks > 1:
-            return Ranks(self, name, ranks, log)
-        if self.orders is None:
-            with log.open("ab") as output:
-                process = self.launched(stdout=output, stderr=output, start_new_session=True)
-            connection = self.accepted(process.pid)
-            return Worker(self, name, process.pid, connection, log, process.wait)
-        orders = self.orders
+        try:
+            if self.server and self.orders is None:
+                self.orders = self.accepted(self.server.pid, self.server.poll)  # first: who comes unexpected is let go
+            if ranks > 1:
+                return Ranks(self, name, ranks, log)
+            return self.forked(name, log, self.orders) if self.orders else self.spawned(name, log)
+        except (EOFError, OSError):
+            raise NotComparable("the process that forks workers has ended; --spawn does without it") from None
+
+    def forked(self, name: str, log: Path, orders: Connection) -> "Worker":
+        """A Worker that is a fork. Raises EOFError or OSError where the process is gone that takes these orders."""
         orders.send(("fork", str(log)))
-        forked = orders.recv()
-        connection = self.accepted(forked)
-        return Worker(self, name, forked, connection, log, lambda: self.exit_status(orders, forked), is_child=False)
+        pid = orders.recv()
+        connection = self.accepted(pid)
+        return Worker(self, name, pid, connection, log, lambda: self.exit_status(orders, pid), is_child=False)
+
+    def spawned(self, name: str, log: Path) -> "Worker":
+        """A Worker that is a new process. Raises Wrong if that ends before it is one."""
+        with log.open("ab") as output:
+            process = self.launched(stdout=output, stderr=output, start_new_session=True)
+        try:
+            connection = self.accepted(process.pid, process.poll)
+        except EOFError:
+            raise Wrong(in_words(process.wait(), log)) from None
+        return Worker(self, name, process.pid, connection, log, process.wait)
 
     def launched(self, *role: str, through: Sequence[str] = (), **options: Any) -> subprocess.Popen:
         """The process of a new interpreter. through: the arguments of torchrun, which starts it there."""
@@ -284,6 +296,9 @@ class Ranks(Worker):
             self.connection = workers.accepted(self.pid, self.process.poll)
         except EOFError:
             raise Wrong(self.ending()) from None
+        except Wrong:
+            self.stop()
+            raise
 
     def stop(self) -> int:
         """Ends it, on the other machines too."""

@@ -30,6 +30,7 @@ SET_INTERFACE, PLAIN_PACKETS = 0x400454CA, 0x1001  # TUNSETIFF; IFF_TUN | IFF_NO
 TIMER_SLACK = 29, 1  # of prctl(2): wake a thread no later than asked for, in nanoseconds; by default 50 us
 LARGEST = 65_000  # bytes of a packet: the fewer there are, the less the relay has to do
 IDLE = 0.1  # seconds after which it looks whether it is over
+LONGEST = 60  # seconds of a round trip
 ADDRESSES = "10.22.0.1", "10.22.0.2"
 
 
@@ -132,8 +133,13 @@ def main() -> int:
     milliseconds, *options = sys.argv[1:] or [""]
     try:
         round_trip = float(milliseconds) / 1e3
+        if not 0 <= round_trip <= LONGEST:
+            raise ValueError
     except ValueError:
-        sys.exit(f"error: {milliseconds!r}: expected milliseconds of a round trip, then options of pytest benchmarks")
+        sys.exit(
+            f"error: {milliseconds!r}: expected milliseconds of a round trip, at most {LONGEST * 1000}, then options "
+            "of pytest benchmarks"
+        )
     if not possible():
         sys.exit(f"error: this makes network namespaces: it needs Linux, root, iproute2's ip and {DEVICE}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what it has made goes with it

@@ -9,7 +9,6 @@ trains in several processes does so in three; losses and scores are then of the 
 
 import importlib
 import platform
-import re
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -24,6 +23,7 @@ from benchmarks.measure.lacking import lacking
 from benchmarks.proof.ranks import RankError, on_ranks
 from benchmarks.runs import museum, saved, sources
 from benchmarks.runs.museum import Image, Mistake, Museum
+from benchmarks.runs.saved import RunError
 from benchmarks.show import table
 from implementations import mistakes
 from reference import datasets, equivalence, naive, torch_nn
@@ -115,7 +115,6 @@ def mistake(name: str, cases: Iterable[Case], data: Dataset) -> Mistake:
         sibling=sibling,
         source_sha256=sources.sha256(name),
         idea=implementations.first_line(name),
-        thread=thread(name),
         loss=after and after.loss,
         accuracy=after and after.accuracy,
         notices={
@@ -127,12 +126,6 @@ def mistake(name: str, cases: Iterable[Case], data: Dataset) -> Mistake:
         raised=next((message for message in (raised, *messages) if message), None),
         sibling_losses=losses_and_messages(sibling, data)[0],
     )
-
-
-def thread(name: str) -> str | None:
-    """Where people met a mistake, an address in its docstring; None where there is none."""
-    found = re.search(r"^People met it: (\S+)$", implementations.docstring(name), re.MULTILINE)
-    return found and found[1]
 
 
 @cache
@@ -278,7 +271,7 @@ def main() -> None:
     data = datasets.load("digits")
     try:
         found = found_out(data)
-    except RankError as error:
+    except (RankError, RunError) as error:
         sys.exit(f"error: {error}")
     text = page(found, of_a_right_trainer(data)) + "\n"
     try:

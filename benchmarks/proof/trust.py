@@ -25,6 +25,7 @@ from tqdm import tqdm
 from benchmarks.measure import race
 from benchmarks.measure.conditions import Watch
 from benchmarks.measure.race import Pair
+from benchmarks.measure.refusals import Refusal
 from benchmarks.measure.slices import Task
 from benchmarks.proof import noise, simulation
 from benchmarks.proof.noise import Model
@@ -51,6 +52,10 @@ ON_ONE_CORE = ("numba_dense", "numba_sparse", "native_single")  # the other core
 WITH_ONE_BASELINE = 10  # rows of the same name: its worker stays, that of the row is a new one each time
 SLOWED = "numba_dense"
 NEIGHBOUR = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # ends with this process, too
+
+
+class AnotherProof(Exception):
+    """What was found so far is no part of this proof; the message is one line."""
 
 
 class SavedRow(TypedDict):
@@ -147,6 +152,7 @@ def suite(busy: bool) -> "Suite":
 
     settings = SimpleNamespace(
         **{"epochs": 1, "pairs": None, "part": None, "baseline": "torch_nn", "margin": None, "timeout": 900},
+        most_rows=None,
         threads=max((os.cpu_count() or 2) - 1, 1) if busy else None,
         budget=PARTS[0].seconds * simulation.TABLE_ROWS / (1 - AA_SHARE),
     )
@@ -209,7 +215,7 @@ def complete(part: Part, known: Found, state: State, after_each: Callable[[], No
     try:
         with suite(part.busy) as where:
             contest = where.on("cpu", DATA_ROWS, 64)
-            state["machine"] = vars(contest.setting) | {}
+            check_machine(state, vars(contest.setting))
             while len(known["rows"]) < part.row_count:
                 watch, number = Watch(where.workers.usage), len(known["rows"])
                 aa_check = [] if part.slowdown else more_of_aa_check(where)
@@ -223,6 +229,14 @@ def complete(part: Part, known: Found, state: State, after_each: Callable[[], No
         if neighbour:
             neighbour.kill()
             neighbour.wait()
+
+
+def check_machine(state: State, machine: dict[str, Any]) -> None:
+    """Notes which machine it is. Raises AnotherProof where another one has begun."""
+    known = state.setdefault("machine", machine | {})
+    for field in ("device_name", "system", "python", "torch", "checker_sha256"):
+        if known[field] != machine[field]:
+            raise AnotherProof(f"begun with {field} {known[field]}, here it is {machine[field]}")
 
 
 # --- the table ----------------------------------------------------------------------------------------------
@@ -374,6 +388,17 @@ def conditions_lines(state: State) -> str:
     return "\n".join(found)
 
 
+def found_so_far(path: Path) -> State:
+    """What is in the file. Raises AnotherProof where this suite cannot go on with it."""
+    try:
+        state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"format": FORMAT}
+    except ValueError as error:
+        raise AnotherProof(error) from None
+    if state.get("format") != FORMAT:
+        raise AnotherProof("made by an older version of this suite")
+    return state
+
+
 def main() -> None:
     path = FOLDER / "trust.json"
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -382,17 +407,18 @@ def main() -> None:
         saved.replace(path, json.dumps(state, separators=(",", ":")))
 
     try:
-        state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"format": FORMAT}
-        if state.get("format") != FORMAT:
-            raise ValueError("made by an older version of this suite")
+        state = found_so_far(path)
+        before = json.dumps(state)
         measure(state, save)
         simulate(state, save)
         text = markdown(state, saved.RESULTS / "cpu.json")
     except KeyboardInterrupt:
         sys.exit("\nstopped; the same command continues")
-    except saved.RunError as error:
-        sys.exit(f"error: {error}")
-    except ValueError as error:
+    except AnotherProof as error:
         sys.exit(f"error: {path}: {error}; move it away to begin anew")
+    except (Refusal, saved.RunError, OSError, ValueError) as error:
+        sys.exit(f"error: {error}; what was found so far is kept, and the same command continues")
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
+    if before == json.dumps(state):
+        print(f"{path} was complete, and nothing is measured anew; move it away to begin anew")

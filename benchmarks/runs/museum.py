@@ -37,7 +37,7 @@ class Scores:
 class Mistake:
     """One mistake beside its sibling, the right trainer that it is compared with.
 
-    source_sha256, idea: of its file, and the first line of its docstring.  thread: where people met it, an address.
+    source_sha256, idea: of its file, and the first line of its docstring.
     loss, accuracy: after what the two tests look at; a loss may be NaN or infinite.  notices: whether "loss fell" and
     "accuracy" notice the mistake; an error that is raised counts.  problems: those of the checker's that notice it, as
     indices of the Museum's.
@@ -49,7 +49,6 @@ class Mistake:
     sibling: str
     source_sha256: str
     idea: str
-    thread: str | None
     loss: float | None
     accuracy: float | None
     notices: Mapping[str, bool]
@@ -189,7 +188,8 @@ def check_lists(museum: Museum) -> None:
     batches, names = museum.batches, [mistake.name for mistake in museum.mistakes]
     expect(batches[:1] == (0,) and sorted(set(batches)) == [*batches], "batches", batches, "0 and more, rising")
     expect(len(set(museum.problems)) == len(museum.problems) > 0, "problems", museum.problems, "names, none twice")
-    expect(math.isfinite(museum.before.loss), "before loss", museum.before.loss, "a finite number")
+    loss = museum.before.loss
+    expect(0 < loss < math.inf, "before loss", loss, "a finite number above 0")
     expect(len(set(names)) == len(names) > 0, "mistakes", names, "mistakes, none twice")
     for name in (*museum.distances, *museum.without):
         expect(bool(NAME.fullmatch(name)), "the name of an implementation", name, "letters, digits and _")
@@ -198,6 +198,7 @@ def check_lists(museum: Museum) -> None:
     for name, errors in museum.distances.items():
         expect(len(errors) == len(batches), f"distances {name}", errors, f"a number for each of {len(batches)} batches")
         expect(errors[0] == 0, f"distances {name} 1", errors[0], "0, as before training")
+        expect(all(map(math.isfinite, errors)), f"distances {name}", errors, "finite numbers")
     for size, loss in museum.epoch_losses.items():
         expect(bool(re.fullmatch(r"[1-9]\d*", size)), "a batch size", size, "a whole number of at least 1")
         expect(math.isfinite(loss), f"epoch_losses {size}", loss, "a finite number")
@@ -209,8 +210,6 @@ def check_mistake(mistake: Mistake, museum: Museum) -> None:
     for field in ("name", "sibling"):
         value = getattr(mistake, field)
         expect(bool(NAME.fullmatch(value)), f"{place} {field}", value, "letters, digits and _")
-    safe = mistake.thread is None or bool(re.fullmatch(r"https://[\w.~/#?=&%+-]+", mistake.thread))
-    expect(safe, f"{place} thread", mistake.thread, "an address that begins with https://")
     numbers = range(len(museum.problems))
     rising = sorted(set(mistake.problems)) == [*mistake.problems] and set(mistake.problems) <= {*numbers}
     expect(rising, f"{place} problems", mistake.problems, f"rising numbers below {len(numbers)}")
@@ -243,6 +242,8 @@ def check_pictures(museum: Museum) -> None:
     for number, template in enumerate(museum.templates, 1):
         square = [len(line) for line in template] == [SIDE] * SIDE
         expect(square, f"templates {number}", f"{len(template)} lines", f"{SIDE} lines of {SIDE} numbers")
+        finite = all(math.isfinite(weight) for line in template for weight in line)
+        expect(finite, f"templates {number}", template, "finite numbers")
     for number, image in enumerate(museum.validation, 1):
         place, length = f"validation {number}", 2 * SIDE * SIDE
         is_hexadecimal = bool(re.fullmatch(f"[0-9a-f]{{{length}}}", image.pixels))

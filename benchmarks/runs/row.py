@@ -65,7 +65,8 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two trainers of a row. error: the largest of all its runs, in float32 noise.
+    """One of the two trainers of a row. error: the largest that was measured, in float32 noise; of its other runs it is
+    known that they agree with the baseline's within the limit.
 
     seconds, cpu_seconds: of a run, one of each for each pair.  call_seconds: what of a run a call pays once, None where
     whole runs were timed.  What is counted is None outside torch, kernels also on a CPU.

@@ -3,10 +3,11 @@
 Needs numpy, and SciPy where there is something to draw; no torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmarks.runs.museum import Museum
 from benchmarks.runs.row import Row, Setting
 from benchmarks.runs.saved import Run
 from benchmarks.show import cells, charts, ladder, table
@@ -58,7 +59,7 @@ class Chart:
 class Growth:
     """What a run over several problems says of one device. chart: None where there is nothing to draw.
 
-    setting: of most rows an epoch.  lines: at so many rows, for each batch size.
+    setting: of the rows an epoch that chart and lines are of.
     """
 
     setting: Setting
@@ -72,32 +73,32 @@ class Growth:
         return any(line.loss for line in self.lines)
 
 
-def growths(runs: Runs, losses: Mapping[str, float]) -> list[Growth]:
-    """A Growth for each device of each run over several problems. losses: after an epoch, by batch size.
+def growths(runs: Runs, museum: Museum | None) -> list[Growth]:
+    """A Growth for each device of each run over several problems; the museum knows losses.
 
     None of a run with rows of several processes: when these pay is another question, with a table of its own.
     """
     return [
-        growth(run, device, losses)
+        growth(run, device, museum)
         for run in runs.values()
         if table.varying(run.rows) and ladder.shares_baseline(run) and not any(row.own.processes for row in run.rows)
         for device in sorted({row.setting.device for row in run.rows})
     ]
 
 
-def growth(run: Run, device: str, losses: Mapping[str, float]) -> Growth:
+def growth(run: Run, device: str, museum: Museum | None) -> Growth:
     """The Growth of one device."""
     from benchmarks.show import growth as times  # and with it SciPy, only where there is something to draw
 
+    panel = next((panel for panel in times.panels(run) if panel.device == device), None)
     own = [row for row in run.rows if row.setting.device == device]
-    most = max(row.setting.rows for row in own)
-    own = [row for row in own if row.setting.rows == most]
-    panels = {panel.device: panel for panel in times.panels(run)}
+    count = panel.rows if panel else max(row.setting.rows for row in own)
+    own = [row for row in own if row.setting.rows == count]
     return Growth(
         setting=own[0].setting,
         baseline=own[0].baseline.name,
-        chart=chart(panels[device]) if device in panels else None,
-        lines=[line(run, own, size, losses) for size in sorted({row.setting.batch_size for row in own})],
+        chart=chart(panel) if panel else None,
+        lines=[line(run, own, size, museum) for size in sorted({row.setting.batch_size for row in own})],
     )
 
 
@@ -122,11 +123,11 @@ def chart(panel: "Panel") -> Chart:
     )
 
 
-def line(run: Run, rows: Sequence[Row], batch_size: int, losses: Mapping[str, float]) -> Line:
+def line(run: Run, rows: Sequence[Row], batch_size: int, museum: Museum | None) -> Line:
     """The Line of a batch size."""
     beside = [row for row in rows if row.setting.batch_size == batch_size]
     fastest = max(beside, key=lambda row: run.ratio(row).value)
-    loss = losses.get(str(batch_size))
+    loss = loss_after_an_epoch(fastest.setting, museum)
     return Line(
         batch_size=batch_size,
         steps=fastest.setting.steps // fastest.setting.epochs,
@@ -135,3 +136,12 @@ def line(run: Run, rows: Sequence[Row], batch_size: int, losses: Mapping[str, fl
         own=cells.of_row(run, fastest)["ms/epoch"],
         loss="" if loss is None else f"{loss:.4f}",
     )
+
+
+def loss_after_an_epoch(setting: Setting, museum: Museum | None) -> float | None:
+    """What the museum knows of the same rows in batches of the same size. Its largest batch is of all its rows."""
+    if not museum or museum.dataset_sha256 != setting.dataset_sha256:
+        return None
+    if setting.rows != max(map(int, museum.epoch_losses), default=0):
+        return None
+    return museum.epoch_losses.get(str(setting.batch_size))

@@ -22,9 +22,9 @@ class Axes:
     is_log: bool = False
 
     def x(self, i: int) -> float:
-        """Where the i-th value stands: by log(1 + place), from the first place to the last."""
+        """Where the i-th value stands: by log(1 + place), from the first place to the last; 0 if there is one place."""
         first, last, at = (math.log1p(self.places[j]) for j in (0, -1, i))
-        return round(WIDTH * (at - first) / (last - first), 2)
+        return round(WIDTH * (at - first) / (last - first or 1), 2)
 
     def y(self, value: float) -> float:
         """How far from the top; what lies beyond an end stands there."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +37,6 @@ class Exhibit:
     def is_another_trainer(self) -> bool:
         """Whether it is no mistake but for being another trainer than all others."""
         return self.mistake.name in OTHER_TRAINERS
-
-    @property
-    def breaks_off(self) -> bool:
-        """Whether its losses end early: by an error, or in numbers that are none."""
-        return any(loss is None or not math.isfinite(loss) for loss in self.mistake.losses)
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def distance(panel: Panel, end: int) -> str:
     """How far the fastest family is from the floor at one end: 0 the least batch size, -1 the largest."""
     family, own = min(panel.families.items(), key=lambda pair: pair[1][end].seconds)
     times = cells.three_digits(own[end].seconds / panel.floor)
-    return f"in batches of {own[end].batch_size} {family} is nearest, with {times} times as much"
+    return f"in batches of {own[end].batch_size} the fastest, {family}, takes {times} times as much"
 
 
 def panels(run: Run) -> list[Panel]:
@@ -219,15 +219,15 @@ def markdown(run: Run, picture: str) -> str:
 def batch_section(panel: Panel) -> str:
     """What batch sizes do on one device: the fits, slowest first in small batches, and what is seen in the picture."""
     order = sorted(panel.by_name, key=lambda name: -panel.by_name[name][0].seconds)
-    columns = ["name", "us/step", "ms/epoch", "equal at batch", "fit within"]
+    columns = ["name", "us each step", "ms for all rows", "equal at batch", "fit within"]
     said = crossings(panel.families) or ["No two families change places between the least and the largest batch."]
     said.append(f"The floor is {figure(panel.floor * 1e3)} ms: {distance(panel, 0)}; {distance(panel, -1)}.")
     return "\n\n".join(
         [
             f"### Batch size: {panel.rows} rows on {panel.device}",
-            "Fitted to all batch sizes: an epoch takes us/step for each step, however many rows that has, and "
-            "ms/epoch for the rows, however they are cut. Below the batch size at which both are equal dispatch "
-            "rules, above it arithmetic.",
+            "Fitted to all batch sizes: an epoch takes some microseconds each step, however many rows that has, and "
+            "some milliseconds for all rows, however they are cut. Below the batch size at which both are equal "
+            "dispatch rules, above it arithmetic.",
             table.tabulated([[name, *fit_cells(panel.by_name[name])] for name in order], columns),
             "\n".join(f"* {sentence}" for sentence in said),
         ]

@@ -13,6 +13,7 @@ from benchmarks.show import cells, layers, table
 from benchmarks.show.cells import Cells
 
 Runs = Mapping[str, Run]  # by the names of their files
+Problem = tuple[object, ...]  # with the machine that it was given
 FAMILIES = {  # each with its colour
     **{"autograd": "#d55e00", "nn": "#0072b2", "manual": "#009e73", "numpy": "#e69f00", "numba": "#c98500"},
     **{"jax": "#cc79a7", "compile": "#8b5fbf", "native": "#56b4e9", "graph": "#76b900", "triton": "#b5651d"},
@@ -67,7 +68,6 @@ class Ladder:
     """
 
     run: Run
-    file: str
     baseline: str
     setting: Setting
     rungs: Sequence[Rung]
@@ -106,6 +106,13 @@ class Price:
     word: str
     cells: Cells
     layer: Mapping[str, str]
+    has_changed: bool
+
+
+def problem(setting: Setting) -> Problem:
+    """What must be the same where the price of one run explains what another one shows."""
+    machine = setting.device_name, setting.device, setting.threads
+    return *machine, setting.dataset_sha256, setting.rows, setting.batch_size, setting.epochs
 
 
 def check(runs: Runs) -> None:
@@ -130,10 +137,10 @@ def shares_baseline(run: Run) -> bool:
 
 def ladders(runs: Runs) -> list[Ladder]:
     """A Ladder for each device of each run of one problem whose rows share a baseline."""
-    return [found for file, run in runs.items() for found in of_run(file, run)]
+    return [found for run in runs.values() for found in of_run(run)]
 
 
-def of_run(file: str, run: Run) -> Iterator[Ladder]:
+def of_run(run: Run) -> Iterator[Ladder]:
     """Those of one run."""
     if table.varying(run.rows) or not shares_baseline(run):
         return
@@ -144,7 +151,6 @@ def of_run(file: str, run: Run) -> Iterator[Ladder]:
         rungs = [reference(rows), *(rung(run, row) for row in rows)]
         yield Ladder(
             run=run,
-            file=file,
             baseline=rows[0].baseline.name,
             setting=setting,
             rungs=sorted(rungs, key=lambda rung: (-rung.ratio.value, rung.name)),
@@ -211,8 +217,14 @@ def prices(runs: Runs) -> dict[str, list[Price]]:
 
 def price(run: Run, row: Row) -> Price:
     """The Price that one row shows."""
-    layer = dict(zip(layers.COLUMNS, layers.line(run, row, several_devices=False), strict=True))
-    return Price(row.setting, row.baseline.name, run.words.get(row.key, ""), cells.of_row(run, row), layer)
+    return Price(
+        setting=row.setting,
+        against=row.baseline.name,
+        word=run.words.get(row.key, ""),
+        cells=cells.of_row(run, row),
+        layer=dict(zip(layers.COLUMNS, layers.line(run, row, several_devices=False), strict=True)),
+        has_changed=any(sha256(side.name) not in (None, side.source_sha256) for side in (row.own, row.baseline)),
+    )
 
 
 def reasons(runs: Runs) -> dict[str, str]:

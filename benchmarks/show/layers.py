@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import implementations
 from benchmarks.runs.row import Row
 from benchmarks.runs.saved import Run
 from benchmarks.show import cells, table
@@ -45,13 +46,19 @@ def line(run: Run, row: Row, several_devices: bool) -> list[str]:
     return [
         cells.row_id(row.own.name, row.setting.device) if several_devices else row.own.name,
         row.baseline.name,
-        (row.idea or "").replace("|", r"\|"),  # in Markdown it would begin a cell
+        idea(row).replace("|", r"\|"),  # in Markdown it would begin a cell
         "" if price == cells.NOT_MEASURED else f"{run.ratio(row).value:.2f}",
         price,
         f"{low:+.1f} to {high:+.1f}",
         *(more(row, field) for field in cells.COUNTS.values()),
         f"{row.own.lines - row.baseline.lines:+d}",
     ]
+
+
+def idea(row: Row) -> str:
+    """What the row's file does, in its own words of today; where it is gone, in those of then."""
+    name = row.own.name
+    return implementations.first_line(name) if name in implementations.names() else row.idea or ""
 
 
 def more(row: Row, field: str) -> str:

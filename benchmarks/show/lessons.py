@@ -115,10 +115,7 @@ def files(name: str) -> tuple[File, ...]:
     """The Python file, and the C or CUDA file beside it, if there is one."""
     short = name.rpartition(".")[2]
     found = [File(f"{short}.py", implementations.source(name))]
-    for suffix in (".c", ".cu"):
-        if (implementations.FOLDER / f"{name}{suffix}").exists():
-            found.append(File(f"{short}{suffix}", implementations.c_source(name)))
-    return tuple(found)
+    return (*found, *(File(file, text) for file, text in implementations.c_files(name).items()))
 
 
 def blocks(docstring: str) -> list[str]:

@@ -66,8 +66,10 @@ def content(runs: Runs) -> dict[str, Any]:
     found = lessons.lessons()
     found_ladders = ladder.ladders(runs)
     found_museum = exhibits.load(MUSEUM)
+    prices = ladder.prices(runs)
+    settings = [price.setting for of_one in prices.values() for price in of_one]
+    settings += [found_ladder.setting for found_ladder in found_ladders]
     return {
-        "runs": runs,
         "ladders": found_ladders,
         "untimed": ladder.untimed_elsewhere(runs, found_ladders),
         "timed": {row.own.name for run in runs.values() for row in run.rows},
@@ -75,14 +77,14 @@ def content(runs: Runs) -> dict[str, Any]:
         "lessons": found,
         "names": {lesson.name for lesson in found},
         "reference": lessons.reference(),
-        "prices": ladder.prices(runs),
+        "prices": prices,
         "reasons": ladder.reasons(runs),
-        "several_places": len({place(row.setting) for run in runs.values() for row in run.rows}) > 1,
+        "several_problems": len({ladder.problem(setting) for setting in settings}) > 1,
         "facts": {file: table.facts(run) for file, run in runs.items() if run.rows},
         "fingerprints": {file: fingerprint(run) for file, run in runs.items() if run.rows},
         "proof": proof(),
         "shared": shared(runs),
-        "growths": batches.growths(runs, found_museum.epoch_losses if found_museum else {}),
+        "growths": batches.growths(runs, found_museum),
         **(of_museum(found_museum) if found_museum else {"museum": None}),
     }
 
@@ -131,6 +133,7 @@ def environment() -> jinja2.Environment:
         "summary_price": summary_price,
         "way": way,
         "place": place,
+        "question": question,
         "least_in_common": lessons.forked.LEAST_IN_COMMON,
         "reference_name": saved.REFERENCE,
     }
@@ -151,7 +154,7 @@ def stylesheet() -> str:
 def policy(style: str, script: str) -> str:
     """The Content-Security-Policy: nothing but this style, this script and the images in the page itself."""
     own = f"style-src '{digest(style)}'; script-src '{digest(script)}'"
-    return f"default-src 'none'; img-src data:; {own}"
+    return f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; {own}"
 
 
 def digest(text: str) -> str:
@@ -183,6 +186,18 @@ def place(setting: Setting) -> Markup:
     return prose.told(setting.device_name) + f", {setting.device}"
 
 
+def question(setting: Setting) -> Markup:
+    """What was asked, and of which machine."""
+    return prose.said(
+        "question",
+        dataset=setting.dataset,
+        rows=setting.rows,
+        batch=setting.batch_size,
+        machine=place(setting),
+        threads=setting.threads,
+    )
+
+
 def summary_price(found: Sequence[Price]) -> Markup:
     """The price of an idea in a few letters; nothing if there is none."""
     if not found:
@@ -195,12 +210,21 @@ def summary_price(found: Sequence[Price]) -> Markup:
 
 
 def way(found: Ladder, prices: dict[str, list[Price]]) -> list[tuple[str, Price | None]]:
-    """The names from the root of the tree to the fastest, each with its price on the ladder's machine, if any."""
+    """The names from the root of the tree to the fastest, each with its price against the one before it, if any.
+
+    It is one of the ladder's own problem.
+    """
     assert found.fastest
-    return [
-        (name, next((price for price in prices.get(name, []) if place(price.setting) == place(found.setting)), None))
-        for name in lessons.way(found.fastest.name)
-    ]
+    names, problem = lessons.way(found.fastest.name), ladder.problem(found.setting)
+    steps = zip([None, *names], names, strict=False)
+    return [(name, price_against(before, prices.get(name, []), problem)) for before, name in steps]
+
+
+def price_against(before: str | None, prices: Sequence[Price], problem: ladder.Problem) -> Price | None:
+    """The first of these prices that is against that file, on that problem."""
+    return next(
+        (price for price in prices if (price.against, ladder.problem(price.setting)) == (before, problem)), None
+    )
 
 
 def fingerprint(run: saved.Run) -> str:

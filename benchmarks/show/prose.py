@@ -22,7 +22,7 @@ PARTS = re.compile(
 PRICE = re.compile("^(Price|비용): ")
 # What stands in the places of a form: words in these two, figures in all others.
 PLACES = {"what": ".+?", "name": "[^;]+?"}
-FIGURES = r"[^\s,;]*\d[^\s,;]*(?:(?:, | to )[^\s,;]*\d[^\s,;]*)*"
+FIGURES = r"[^\s,;\d]*\d[^\s,;]*(?:(?:, | to )[^\s,;\d]*\d[^\s,;]*)*"  # each one in one way, or it takes for ever
 SENTENCE = re.compile(r"[A-Za-z]{2,}\W* \W*[A-Za-z]{2,}")  # of two words at least
 
 
@@ -51,7 +51,8 @@ def said(name: str, /, tag: str = "span", **values: object) -> Markup:
 def both(name: str, /, **values: object) -> list[str]:
     """The same as plain text in each language that there is, for where no element can be. Raises RunError."""
     text = in_english(name)
-    return [each.format(**values) for each in (text, korean("page", text)) if each]
+    by_language = {"en": text, "ko": korean("page", text)}
+    return [filled(language, each, values) for language, each in by_language.items() if each]
 
 
 def told(text: str) -> Markup:
@@ -106,17 +107,19 @@ def in_both(
 
 def element(tag: str, language: str, content: str, values: Values | None) -> Markup:
     """One language. Raises RunError."""
-    inside = Markup(content) if values is None else filled(language, content, values)
+    inside = Markup(content) if values is None else Markup(filled(language, Markup(content), values))
     return Markup(f"<{tag} lang={language}>") + inside + Markup(f"</{tag}>")
 
 
-def filled(language: str, content: str, values: Values) -> Markup:
+def filled(language: str, content: str, values: Values) -> str:
     """The content with the values in their places. Raises RunError where it has a place for another one."""
     try:
-        return Markup(content).format(**values)
+        return content.format(**values)
     except (LookupError, ValueError) as error:
         file = FILE if language == "ko" else WORDS
-        raise RunError(f"{file}: {content[:40]!r} has a wrong place, {error}; expected {', '.join(values)}") from None
+        raise RunError(
+            f"{file}: {str(content)[:40]!r} has a wrong place, {error}; expected {', '.join(values)}"
+        ) from None
 
 
 def with_parts(paragraph: str) -> str:

@@ -1,6 +1,6 @@
 """The DataLoader shuffles, as most examples tell it to.
 
-You see: Loss and accuracy as good as before.
+You see: Loss and accuracy about as good as before.
 Why it is wrong: good practice, and another trainer.
 The fix: shuffle=False, the default.
 Noticed by: one row more than a batch.

@@ -1,6 +1,6 @@
 """There is one epoch fewer than asked for.
 
-You see: Loss and accuracy a little worse, as if it needed longer.
+You see: Loss and accuracy a little worse, as if it needed longer. With one epoch, nothing is trained.
 Why it is wrong: range(1, n) has n - 1 numbers.
 The fix: `range(epochs)`.
 Noticed by: one step.

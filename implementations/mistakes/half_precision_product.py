@@ -1,7 +1,7 @@
 """The logits are computed in bfloat16, and cast back.
 
 You see: Nothing: accuracy agrees.
-Why it is wrong: bfloat16 keeps 8 bits of each factor. Pixels k / 256 fit, weights do not.
+Why it is wrong: bfloat16 keeps 8 bits of each factor and of the result: pixels k / 256 fit, weights and logits do not.
 The fix: compute in the arithmetic that was given.
 Noticed by: one step.
 

@@ -1,7 +1,7 @@
 """requires_grad comes before the division, so the weight is a result and no leaf.
 
 You see: `weight.grad` is None, with a warning: TypeError in the first update.
-Why it is wrong: backward fills `.grad` of leaves only: tensors that no operation made.
+Why it is wrong: backward fills `.grad` of leaves only: tensors that no recorded operation made.
 The fix: scale first, then `requires_grad_()`.
 Noticed by: one step.
 

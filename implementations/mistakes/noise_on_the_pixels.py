@@ -1,6 +1,7 @@
 """A little random noise on the pixels, left in from data augmentation.
 
-You see: Nothing, but never the same twice. That the random state is put back hides it from whoever looks there.
+You see: Nothing, and the same again when called again: the random state is put back, so every batch gets the same
+noise. Another seed gives another result.
 Why it is wrong: another trainer, and its result depends on the global random state.
 The fix: no noise.
 Noticed by: one step.

@@ -1,7 +1,7 @@
 """Each rank takes the mean over its share, and DDP the mean over the ranks.
 
-You see: Nothing. On 2 or 4 ranks 64 rows are right; on 3 the update is 0.4 % off after 50 000 rows of digits, and loss
-and accuracy are even better.
+You see: Nothing. On 2 or 4 ranks 64 rows are right; on 3 the update is 0.4 % off after 50 000 rows of digits, while the
+loss falls further and the accuracy is about the same.
 Why it is wrong: a mean of means is the mean only of equal shares; a row of a smaller share counts more.
 The fix: the sum over the share, times the ranks, divided by the rows of the whole batch.
 Noticed by: one step.

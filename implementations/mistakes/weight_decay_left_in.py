@@ -1,6 +1,6 @@
 """Weight decay is left in from another experiment.
 
-You see: Nothing: loss and accuracy agree to three digits.
+You see: Nothing: loss and accuracy agree to two digits.
 Why it is wrong: each step also shrinks the parameters by lr times 1e-4.
 The fix: lr alone.
 Noticed by: one step.
