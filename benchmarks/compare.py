@@ -94,13 +94,13 @@ def words(a: Run, b: Run, changes: Mapping[str, Change]) -> dict[str, str]:
 def lines(a: Run, b: Run, changes: Mapping[str, Change], words: Mapping[str, str]) -> list[list[str]]:
     """The cells of the comparison, one line for each row of either run."""
     rows_a, rows_b = by_id(a, b)
-    untimed = a.untimed + b.untimed
+    reasons = reasons_by_id(a, b)
     found = []
     for name in sorted(rows_a.keys() | rows_b.keys()):
         row_a, row_b = rows_a.get(name), rows_b.get(name)
         ratios = [run.ratio(row).text(digits=2) if row else "" for run, row in ((a, row_a), (b, row_b))]
         word = words.get(name, "not comparable")
-        reason = next((reason for other, reason in untimed if same_row(name, other)), "")
+        reason = next((reasons_of[name] for reasons_of in reasons if name in reasons_of), "")
         found.append([name, *ratios, *cells(row_a, row_b, changes.get(name), word, reason)])
     return found
 
@@ -108,8 +108,7 @@ def lines(a: Run, b: Run, changes: Mapping[str, Change], words: Mapping[str, str
 def lost(a: Run, b: Run) -> list[str]:
     """The rows that have a time in A and none in B, though B has tried, by their ids."""
     rows_a, rows_b = by_id(a, b)
-    gone = rows_a.keys() - rows_b.keys()
-    return sorted(name for name in gone if any(same_row(name, other) for other, _ in b.untimed))
+    return sorted((rows_a.keys() - rows_b.keys()) & reasons_by_id(a, b)[1].keys())
 
 
 def timed_otherwise(a: Run, b: Run) -> list[str]:
@@ -119,9 +118,22 @@ def timed_otherwise(a: Run, b: Run) -> list[str]:
     return [name for name in common if not timed_alike(rows_a[name], rows_b[name])]
 
 
-def same_row(one: str, other: str) -> bool:
-    """Whether two ids are of the same row. That of a run in which nothing varies ends earlier."""
-    return f"{one}-".startswith(f"{other}-") or f"{other}-".startswith(f"{one}-")
+def reasons_by_id(*runs: Run) -> list[dict[str, str]]:
+    """Of each run why rows have no time, by ids as `by_id` makes them: the run's own name only what varies in it."""
+    several = {field for run in runs for field in table.varying(run.rows)}
+    found = []
+    for run in runs:
+        # What does not vary in it all its rows have; one of these is in every run that is compared.
+        fixed = {field: getattr(run.rows[0].setting, field) for field in several - {*table.varying(run.rows)}}
+        found.append({completed(own_id, fixed): reason for own_id, reason in run.untimed})
+    return found
+
+
+def completed(own_id: str, fixed: Mapping[str, int]) -> str:
+    """The id of a row with these numbers, too."""
+    name, device, *sizes = own_id.split("-")
+    known = {size.rstrip("0123456789"): int(size.lstrip("abcdefghijklmnopqrstuvwxyz")) for size in sizes}
+    return row_id(name, device, known.get("batch") or fixed.get("batch_size"), known.get("rows") or fixed.get("rows"))
 
 
 def cells(row_a: Row | None, row_b: Row | None, change: Change | None, word: str, reason: str) -> list[str]:

@@ -53,10 +53,10 @@ class Session:
         rows = [item.callspec.params for item in items if is_row(item)]
         if not items and any(map(is_row, left_out)):
             self.say_devices()
+        if self.is_split() and len(rows) < len(items):
+            raise pytest.UsageError("--processes repeats the benchmark's rows; run other tests without it")
         if rows and not self.only_shows:
             check_once(items, self.config)
-            if self.is_split() and len(rows) < len(items):
-                raise pytest.UsageError("--processes repeats the benchmark's rows; run other tests without it")
             signal.signal(signal.SIGTERM, processes.interrupt)  # ends as Ctrl-C does, with table and file
             if not self.is_split():
                 self.suite = self.made_suite(rows)

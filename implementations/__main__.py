@@ -191,7 +191,7 @@ def check_processes(name: str, started: int, command: str) -> None:
 def process_group(name: str, device: str) -> AbstractContextManager[object]:
     """For the time of a block the ranks that train together, of which the first prints; nothing where one trains.
 
-    They share the cores: torchrun would give each of them one.
+    They share the cores, where torchrun has given each of them one because nobody else has said how many.
     """
     if implementations.processes(name) == 1:
         return nullcontext()
@@ -199,7 +199,9 @@ def process_group(name: str, device: str) -> AbstractContextManager[object]:
 
     from reference import ranks
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])))
+    if os.environ.get("OMP_NUM_THREADS", "1") == "1":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // int(os.environ["LOCAL_WORLD_SIZE"])))
     return ranks.process_group(device)
 
 

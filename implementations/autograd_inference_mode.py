@@ -4,8 +4,8 @@ Tensors made under inference_mode keep no count of their changes and can never b
 parameter in place is allowed, and the product `weight.grad * lr` is used up at once. An out-of-place update would make
 the parameters themselves such tensors, for everybody who gets them.
 
-Price: The operations are the same, and a count of changes for each new tensor is saved, which in time is too little
-to tell from what entering and leaving costs.
+Price: The operations are the same, and a count of changes for each new tensor is saved, which does not make up for
+what entering and leaving costs; both are small.
 
 Compare with `autograd_inplace`: one word.
 """

@@ -7,8 +7,7 @@ both its operands in order.
 Price: No step allocates memory for its results, or slices and transposes its batch in Python, since all of that is done
 once in a training.
 
-Compare with `manual_bias_column`: the same seven operations that compute, into memory made
-once.
+Compare with `manual_bias_column`: the same seven operations that compute, into memory made once.
 """
 
 import functools

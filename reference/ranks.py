@@ -87,7 +87,7 @@ def process_group(device: str = "cpu") -> Iterator[int]:
 @contextmanager
 def connecting(rank: int) -> Iterator[None]:
     """Ends the process if the block takes too long: gloo connects for as long as it takes, whatever its timeout."""
-    why = f"rank {rank} is not connected to the other ranks after {SECONDS:g} s"
+    why = f"rank {rank} has waited {SECONDS:g} s for the other ranks to connect"
     timer = threading.Timer(SECONDS, end_at_once, [why])
     timer.daemon = True
     timer.start()
@@ -98,6 +98,6 @@ def connecting(rank: int) -> Iterator[None]:
 
 
 def end_at_once(why: str) -> NoReturn:
-    """Ends the process, with a last line that begins with the rank that is to blame."""
+    """Ends the process, with a last line that says why, and names a rank."""
     print(why, file=sys.stderr, flush=True)
     os._exit(GAVE_UP)

@@ -123,8 +123,11 @@ class Slow:
 @pytest.mark.parametrize("by_signal", [True, False])
 def test_a_process_that_runs_is_told_of_a_signal_to_this_one_and_has_time_to_end(by_signal, monkeypatch, tmp_path):
     """Ctrl-C has reached it, too."""
+    handlers = []
+    monkeypatch.setattr(signal, "signal", lambda *handler: handlers.append(handler))
     with pytest.raises(KeyboardInterrupt) as raised:
         processes.interrupt(signal.SIGTERM, None)
+    assert handlers == [(signal.SIGTERM, signal.SIG_IGN)]  # a second one does not disturb the end
     Slow.interrupted = raised.value if by_signal else KeyboardInterrupt()
     monkeypatch.setattr(processes.subprocess, "Popen", Slow)
     with pytest.raises(KeyboardInterrupt):
@@ -139,6 +142,8 @@ def test_only_rows_are_repeated_in_processes(begun):
     other = SimpleNamespace(name="test_other", fixturenames=())
     with pytest.raises(pytest.UsageError, match="--processes repeats the benchmark's rows; run other tests without it"):
         repeated.begin([one, other], [])
+    with pytest.raises(pytest.UsageError, match="--processes repeats the benchmark's rows; run other tests without it"):
+        repeated.begin([other], [])
 
 
 def test_interrupted_in_the_first_process_there_is_nothing(begun, monkeypatch, tmp_path):

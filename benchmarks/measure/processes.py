@@ -1,6 +1,7 @@
 """One run in several fresh processes, and their rows put together."""
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -48,14 +49,17 @@ def status_of(command: Sequence[str], folder: Path) -> int:
         except KeyboardInterrupt as interrupted:
             if interrupted.args:  # by a signal to this process alone; Ctrl-C has reached that one, too
                 process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(SECONDS_TO_END)
-            process.kill()
+            try:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(SECONDS_TO_END)
+            finally:
+                process.kill()
             raise
 
 
 def interrupt(number: int, _: object) -> NoReturn:
-    """What to do on a signal with this number: what Ctrl-C does."""
+    """What to do on a signal with this number: what Ctrl-C does, once, so that nothing disturbs the end."""
+    signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 

@@ -80,31 +80,20 @@ class Workers:
         """
         log = self.folder / f"{len(list(self.folder.glob('*.log')))}.log"
         log.touch()
-        try:
-            if self.server and self.orders is None:
-                self.orders = self.accepted(self.server.pid, self.server.poll)  # first: who comes unexpected is let go
-            if ranks > 1:
-                return Ranks(self, name, ranks, log)
-            return self.forked(name, log, self.orders) if self.orders else self.spawned(name, log)
-        except (EOFError, OSError):
-            raise NotComparable("the process that forks workers has ended; --spawn does without it") from None
-
-    def forked(self, name: str, log: Path, orders: Connection) -> "Worker":
-        """A Worker that is a fork. Raises EOFError or OSError where the process is gone that takes these orders."""
-        orders.send(("fork", str(log)))
-        pid = orders.recv()
-        connection = self.accepted(pid)
-        return Worker(self, name, pid, connection, log, lambda: self.exit_status(orders, pid), is_child=False)
-
-    def spawned(self, name: str, log: Path) -> "Worker":
-        """A Worker that is a new process. Raises Wrong if that ends before it is one."""
-        with log.open("ab") as output:
-            process = self.launched(stdout=output, stderr=output, start_new_session=True)
-        try:
-            connection = self.accepted(process.pid, process.poll)
-        except EOFError:
-            raise Wrong(in_words(process.wait(), log)) from None
-        return Worker(self, name, process.pid, connection, log, process.wait)
+        server = self.server
+        if server and self.orders is None:  # before any worker: who comes unexpected is let go
+            self.orders = from_server(lambda: self.accepted(server.pid, server.poll))
+        if ranks > 1:
+            return Ranks(self, name, ranks, log)
+        if self.orders is None:
+            with log.open("ab") as output:
+                process = self.launched(stdout=output, stderr=output, start_new_session=True)
+            worker = Worker(self, name, process.pid, None, log, process.wait)
+            return worker.connected(process.poll)
+        orders = self.orders
+        pid = from_server(lambda: forked(orders, log))
+        worker = Worker(self, name, pid, None, log, lambda: self.exit_status(orders, pid), is_child=False)
+        return worker.connected()
 
     def launched(self, *role: str, through: Sequence[str] = (), **options: Any) -> subprocess.Popen:
         """The process of a new interpreter. through: the arguments of torchrun, which starts it there."""
@@ -176,6 +165,17 @@ class Worker:
         self.status: int | None = None
         self.give(float("inf"))
         workers.alive.append(self)
+
+    def connected(self, has_ended: Callable[[], Any] = lambda: None) -> "Worker":
+        """Itself, once its process has come to be told what to do. Raises Wrong, and ends it, if that does not come."""
+        try:
+            self.connection = self.workers.accepted(self.pid, has_ended)
+        except EOFError:
+            raise Wrong(self.ending()) from None
+        except BaseException:
+            self.stop()
+            raise
+        return self
 
     def give(self, seconds: float) -> None:
         """From now on it has so many seconds for all that it is told to do."""
@@ -292,13 +292,7 @@ class Ranks(Worker):
             )
         super().__init__(workers, name, self.process.pid, None, log, self.process.wait)
         self.processes = 1 + ranks // machines.count()  # torchrun, and those that are here
-        try:
-            self.connection = workers.accepted(self.pid, self.process.poll)
-        except EOFError:
-            raise Wrong(self.ending()) from None
-        except Wrong:
-            self.stop()
-            raise
+        self.connected(self.process.poll)
 
     def stop(self) -> int:
         """Ends it, on the other machines too."""
@@ -322,6 +316,20 @@ class Ranks(Worker):
         rank, local_rank, ended = map(int, found.groups())  # a rank of this machine
         (log,) = self.logs.glob(f"*/attempt_0/{local_rank}/stderr.log")
         return last_line(log) if ended == GAVE_UP else f"rank {rank}: {in_words(ended, log)}"
+
+
+def from_server(answer: Callable[[], Any]) -> Any:
+    """What comes from the process that forks workers. Raises NotComparable if that is no more."""
+    try:
+        return answer()
+    except (EOFError, OSError):
+        raise NotComparable("the process that forks workers has ended; --spawn does without it") from None
+
+
+def forked(orders: Connection, log: Path) -> int:
+    """The number of a new fork, which writes to this log. Raises EOFError or OSError where nobody forks any more."""
+    orders.send(("fork", str(log)))
+    return orders.recv()
 
 
 def environment_of_worker(*defaults: tuple[str, str]) -> dict[str, str]:

@@ -392,9 +392,9 @@ def found_so_far(path: Path) -> State:
     """What is in the file. Raises AnotherProof where this suite cannot go on with it."""
     try:
         state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"format": FORMAT}
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise AnotherProof(error) from None
-    if state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise AnotherProof("made by an older version of this suite")
     return state
 

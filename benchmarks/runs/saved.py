@@ -18,7 +18,9 @@ REFERENCE = "torch_nn"
 COPY = "torch_nn_copy"  # of an A/A check: the reference in another process
 MUCH_OTHER_LOAD = 0.3  # cores
 RESULTS = Path(__file__).parents[2] / "results"
-FORMAT = 2  # of a file; 1 had no such number, rows that were looked at while they were measured, and a margin always
+# Of a file. 1 had no such number, rows that were looked at while they were measured, and a margin always; 2 had hashes
+# of docstrings, too.
+FORMAT = 3
 Key = tuple[str, str, int, int]  # of a row
 
 
@@ -270,6 +272,8 @@ def check_format(content: Mapping[str, Any]) -> None:
     """Raises RunError unless what is saved was judged as this version of the suite judges."""
     if "format" not in content:
         raise RunError("saved by an older version of this suite, which judged otherwise: measure it again")
+    if content["format"] == 2:
+        raise RunError("saved by an older version of this suite, which named code by other hashes: measure it again")
     if content["format"] != FORMAT:
         raise RunError(f"saved in format {str(content['format'])[:20]!r}, this suite reads {FORMAT}: use the newer one")
 
