@@ -24,6 +24,7 @@ FULL_SECONDS = 120
 QUICK_SECONDS = 20
 QUICK_ROWS = 3_500  # four slices a turn in place of eight
 TIMEOUT_SECONDS = 900
+MOST_THREADS = 256  # with many thousands OpenMP ends the process
 LEAST_PYTEST_BENCHMARK = (5, 3)  # older ones fail with pytest 9 in every row
 
 COMPARES = "python -m benchmarks.compare A B compares two saved runs, and its status tells whether something is slower"
@@ -184,7 +185,7 @@ def checked_settings(option: Any) -> Settings:
         epochs=integer("epochs"),
         pairs=pairs,
         baseline=option.baseline,
-        threads=integer("torch_threads"),
+        threads=checked_threads(integer("torch_threads")),
         budget=(integer("budget") or (QUICK_SECONDS if option.quick else FULL_SECONDS)) / count,
         processes=count,
         part=part,
@@ -194,6 +195,13 @@ def checked_settings(option: Any) -> Settings:
         spawn=option.spawn,
         ranks=ranks,
     )
+
+
+def checked_threads(threads: int | None) -> int | None:
+    """How many threads each row gets; None leaves it to the libraries. Raises pytest.UsageError."""
+    if threads and threads > MOST_THREADS:
+        raise pytest.UsageError(f"--torch-threads {threads}: expected at most {MOST_THREADS}")
+    return threads
 
 
 def checked_ranks(ranks: int | None, option: Any) -> int:

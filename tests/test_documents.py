@@ -255,6 +255,13 @@ def test_a_table_that_was_cut_is_named(table, page):
         documents.refilled(path)
 
 
+def test_a_page_that_is_no_text_is_named(page):
+    path = page("x")
+    path.write_bytes(b"\xe9")
+    with pytest.raises(documents.DocumentError, match=r"^PAGE\.md: not text in UTF-8$"):
+        documents.refilled(path)
+
+
 def test_the_command_writes_what_has_changed_and_names_it(page, monkeypatch, capsys):
     path = page('[old](results/run.md "machine")\n')
     (path.parent / "ANOTHER.md").write_text("No figure.\n")

@@ -52,6 +52,12 @@ def test_quick_takes_fewer_rows_unless_told_otherwise():
     assert settings(quick=True).budget < settings().budget
 
 
+def test_threads_are_not_so_many_that_the_process_ends():
+    assert settings(torch_threads="256").threads == 256
+    with pytest.raises(pytest.UsageError, match="--torch-threads 257: expected at most 256"):
+        settings(torch_threads="257")
+
+
 def test_processes_share_the_time():
     assert settings(budget="100").budget == 100
     assert settings(budget="100", processes="5").budget == 20

@@ -52,13 +52,14 @@ def counted(implementation: Implementation, problem: Problem) -> dict[str, float
 def counts(implementation: Implementation, problem: Problem) -> Counts | None:
     """The Counts of an implementation that has run before.
 
-    None of one whose steps call nothing of torch, and of a problem with fewer than 9 full batches.
+    None of one whose steps call nothing of torch, of one that does more for one batch than for nine, and of a problem
+    with fewer than 9 full batches.
     """
     if len(problem.x) < MORE * problem.batch_size:
         return None
     few, more = (of_training(warmed_up(implementation, part), device(problem)) for part in few_and_more(problem))
     per_step = Counts(*((b - a) / (MORE - FEW) for a, b in zip(few, more, strict=True)))
-    return per_step if per_step.operations > 0 else None
+    return per_step if per_step.operations > 0 and min(per_step) >= 0 else None
 
 
 def few_and_more(problem: Problem) -> list[Problem]:

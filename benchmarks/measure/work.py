@@ -158,7 +158,7 @@ class Work:
             return Time(0.0, 0.0), Answer(None, f"raised {equivalence.described(raised)}")
         for place in task.slices or (None,):
             time, answer = self.lap(*self.parts[place], answer.result, slowdown)
-            if answer.complaint:
+            if answer.complaint or not all(np.isfinite(array).all() for array in answer.result):  # no start for others
                 return time, answer
             times.setdefault(place and place.steps, []).append(time)
         if not task.slices:

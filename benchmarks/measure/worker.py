@@ -58,7 +58,10 @@ def work(connection: Connection, reply_to: Callable[[str, Sequence[Any]], Reply]
 
 
 def serve(connection: Connection, address: str, token: str) -> None:
-    """Forks a worker whenever it is told where that one shall write, and says how one ended, until nobody asks."""
+    """Forks a worker whenever it is told where that one shall write, and says how one ended, until nobody asks.
+
+    Where it cannot fork it says why, in place of a number.
+    """
     importlib.import_module("torch._dynamo")  # torch does so at the first step of an optimizer, which takes a second
     alive = set()
     while True:
@@ -67,7 +70,11 @@ def serve(connection: Connection, address: str, token: str) -> None:
         except (EOFError, OSError):
             break
         if order == "fork":
-            pid = os.fork()
+            try:
+                pid = os.fork()
+            except OSError as error:  # too many processes, or too little memory
+                connection.send(error.strerror)
+                continue
             if pid == 0:
                 connection.close()
                 begin_session(argument)

@@ -327,9 +327,15 @@ def from_server(answer: Callable[[], Any]) -> Any:
 
 
 def forked(orders: Connection, log: Path) -> int:
-    """The number of a new fork, which writes to this log. Raises EOFError or OSError where nobody forks any more."""
+    """The number of a new fork, which writes to this log. Raises EOFError or OSError where nobody forks any more.
+
+    Raises NotComparable where no process can be had.
+    """
     orders.send(("fork", str(log)))
-    return orders.recv()
+    pid = orders.recv()
+    if isinstance(pid, str):
+        raise NotComparable(f"no process can be forked for it: {pid}")
+    return pid
 
 
 def environment_of_worker(*defaults: tuple[str, str]) -> dict[str, str]:

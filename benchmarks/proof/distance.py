@@ -31,6 +31,7 @@ TIMER_SLACK = 29, 1  # of prctl(2): wake a thread no later than asked for, in na
 LARGEST = 65_000  # bytes of a packet: the fewer there are, the less the relay has to do
 IDLE = 0.1  # seconds after which it looks whether it is over
 LONGEST = 60  # seconds of a round trip
+SECONDS_TO_END = 10  # for the two machines
 ADDRESSES = "10.22.0.1", "10.22.0.2"
 
 
@@ -114,6 +115,9 @@ def run(names: Sequence[str], options: Sequence[str]) -> int:
     finally:
         for process in started:
             process.terminate()
+        for process in started:  # before the network goes between them
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(SECONDS_TO_END)
 
 
 def torchrun(rank: int) -> list[str]:

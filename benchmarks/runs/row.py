@@ -172,7 +172,9 @@ class Row:
         own, baseline = Side(**parts["own"]), Side(**parts["baseline"])
         row = cls(setting=Setting(**parts["setting"]), own=own, baseline=baseline, **parts[""])
         if row.pairs != declared:
-            raise RowError(f"row {own.name} has {row.pairs} pairs and declares {str(declared)[:20]}; was it cut?")
+            raise RowError(
+                f"row {own.name} has {row.pairs} pairs and declares {clean(str(declared))[:20]}; was it cut?"
+            )
         return row
 
 
@@ -268,7 +270,7 @@ def check_values(row: Row) -> None:
             raise RowError(f"a row's {key} is {value[:40]!a}; expected one line of at most {LONGEST} letters")
         if isinstance(value, int | float) and not abs(value) < LARGEST:
             raise RowError(f"row {row.own.name} has {str(value)[:20]} as its {key}; expected a finite number")
-        if isinstance(value, int | float) and isinstance(kind, UnionType) and value < 0:
+        if isinstance(value, int | float) and value < 0:
             raise RowError(f"row {row.own.name} has {value} as its {key}; expected at least 0")
     name, setting = row.own.name, row.setting
     if min(setting.epochs, setting.steps, setting.rows, setting.batch_size) < 1:

@@ -97,6 +97,8 @@ def refilled(path: Path) -> str:
         return FIGURE.sub(figure, LIST.sub(words, TABLE.sub(table, text)))
     except DocumentError as error:
         raise DocumentError(f"{path.name}: {error}") from None
+    except UnicodeDecodeError:
+        raise DocumentError(f"{path.name}: not text in UTF-8") from None
 
 
 def refill(root: Path) -> Iterator[Path]:
