@@ -58,6 +58,15 @@ def test_outside_torch_nothing_is_said():
     assert counts.counts(implementations.load("numpy_loop"), problem()) is None
 
 
+def test_a_trainer_that_does_more_for_one_batch_than_for_nine_says_nothing():
+    def step(x, start, batch_size):
+        x[start : start + batch_size].exp()
+        if len(x) == batch_size:
+            [len("") for _ in range(1000)]
+
+    assert counts.counts(trainer(step), problem()) is None
+
+
 def test_too_few_batches_say_nothing():
     assert counts.counts(torch_nn, problem(rows=9 * 8 - 1)) is None
 

@@ -57,6 +57,12 @@ def test_without_the_process_that_forks_them_there_are_none_and_nobody_waits():
                     several.start("torch_nn")
 
 
+def test_where_no_process_can_be_had_the_row_says_so(tmp_path):
+    orders = SimpleNamespace(send=lambda _: None, recv=lambda: "Resource temporarily unavailable")
+    with pytest.raises(NotComparable, match=r"^no process can be forked for it: Resource temporarily unavailable$"):
+        workers.forked(orders, tmp_path / "0.log")
+
+
 def test_a_process_that_ends_before_it_is_a_worker_says_why(fresh, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     with pytest.raises(Wrong, match=r"^ended its process, status 1; the last that it wrote: "):
