@@ -10,6 +10,7 @@ row that had a time in A has none in B.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from benchmarks.show.cells import row_id
 from reference import shell
 
 SLOWER, UNUSABLE, NOT_COMPARABLE = 1, 2, 3
+ROW_ID = re.compile(r"(\w+)-(\w+)(?:-batch(\d+))?(?:-rows(\d+))?", re.ASCII)  # as `row_id` makes it
 COLUMNS = ("name", "x baseline in A (99 %)", "in B (99 %)", "B / A", "98 % interval", "verdict", "")
 
 
@@ -61,12 +63,17 @@ def shown(value: str | float | None) -> str:
 
 def by_id(*runs: Run) -> list[dict[str, Row]]:
     """The rows of each run by their ids, with batch size and number of rows where these vary in any run."""
-    several = {field for run in runs for field in table.varying(run.rows)}
+    several = varying_in_any(runs)
 
     def name(row: Row) -> str:
         return row_id(row.own.name, row.setting.device, **{field: getattr(row.setting, field) for field in several})
 
     return [{name(row): row for row in run.rows} for run in runs]
+
+
+def varying_in_any(runs: Iterable[Run]) -> set[str]:
+    """Which of batch size and number of rows vary in one of the runs at least."""
+    return {field for run in runs for field in table.varying(run.rows)}
 
 
 def changes(a: Run, b: Run) -> dict[str, Change]:
@@ -111,16 +118,15 @@ def lost(a: Run, b: Run) -> list[str]:
     return sorted((rows_a.keys() - rows_b.keys()) & reasons_by_id(a, b)[1].keys())
 
 
-def timed_otherwise(a: Run, b: Run) -> list[str]:
-    """The rows that have a time in both, which cannot be compared, by their ids."""
+def timed_otherwise(a: Run, b: Run, changes: Mapping[str, Change]) -> set[str]:
+    """The rows that have a time in both and no Change, by their ids."""
     rows_a, rows_b = by_id(a, b)
-    common = sorted(rows_a.keys() & rows_b.keys())
-    return [name for name in common if not timed_alike(rows_a[name], rows_b[name])]
+    return (rows_a.keys() & rows_b.keys()) - changes.keys()
 
 
 def reasons_by_id(*runs: Run) -> list[dict[str, str]]:
     """Of each run why rows have no time, by ids as `by_id` makes them: the run's own name only what varies in it."""
-    several = {field for run in runs for field in table.varying(run.rows)}
+    several = varying_in_any(runs)
     found = []
     for run in runs:
         # What does not vary in it all its rows have; one of these is in every run that is compared.
@@ -130,10 +136,12 @@ def reasons_by_id(*runs: Run) -> list[dict[str, str]]:
 
 
 def completed(own_id: str, fixed: Mapping[str, int]) -> str:
-    """The id of a row with these numbers, too."""
-    name, device, *sizes = own_id.split("-")
-    known = {size.rstrip("0123456789"): int(size.lstrip("abcdefghijklmnopqrstuvwxyz")) for size in sizes}
-    return row_id(name, device, known.get("batch") or fixed.get("batch_size"), known.get("rows") or fixed.get("rows"))
+    """The id of a row with these numbers, too; what is no id stays as it is."""
+    if not (parts := ROW_ID.fullmatch(own_id)):
+        return own_id
+    name, device, *numbers = parts.groups()
+    batch_size, rows = (int(number or 0) for number in numbers)
+    return row_id(name, device, batch_size or fixed.get("batch_size"), rows or fixed.get("rows"))
 
 
 def cells(row_a: Row | None, row_b: Row | None, change: Change | None, word: str, reason: str) -> list[str]:
@@ -189,7 +197,7 @@ def main() -> int:
     print(table.wrapped(f"\nB against A: {table.meaning(margin(a, b), len(found))}", indent=0))
     if "slower" in found.values():
         return SLOWER
-    return NOT_COMPARABLE if timed_otherwise(a, b) or lost(a, b) else 0
+    return NOT_COMPARABLE if timed_otherwise(a, b, measured) or lost(a, b) else 0
 
 
 if __name__ == "__main__":

@@ -10,19 +10,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import torch.distributed as dist
 
 from benchmarks.measure import machines
 from benchmarks.measure.ranks import Line
 from benchmarks.measure.worker import END_WITH_PARENT, set_option
 from benchmarks.measure.workers import ROOT, descendants, environment_of_worker, in_words, kill
 from reference import shell
-
-LOOK_SECONDS = 1
 
 
 class Machine:
@@ -86,16 +81,9 @@ def main() -> None:
     set_option(END_WITH_PARENT, signal.SIGTERM)
     line = Line()
     with Machine() as machine:
-        while message := next_message(line):
+        while message := line.awaited(f"to machine {line.rank}"):
             order, *arguments = message
             getattr(machine, order)(*arguments)
-
-
-def next_message(line: Line) -> Any:
-    """What the first machine says next, however long that takes. Between two looks signals are heard."""
-    while True:
-        with suppress(dist.DistStoreError):
-            return line.received(f"to machine {line.rank}", LOOK_SECONDS)
 
 
 if __name__ == "__main__":

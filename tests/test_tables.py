@@ -717,6 +717,8 @@ def test_a_row_that_is_wrong_is_found_by_whatever_its_id_says_of_what_varies():
         ),
     ):
         assert compare.lost(before, after) == gone
+    for text in ("", "b", "b-cpu-batch", "b-cpu-batch16-rows", "-"):  # a file may hold any
+        assert compare.completed(text, {"batch_size": 64}) == text
 
 
 def test_a_row_that_was_timed_in_another_manner_is_no_success(save):

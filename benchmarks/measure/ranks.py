@@ -35,6 +35,7 @@ from reference.ranks import BACKENDS, SECONDS, agreed, connecting, end_at_once
 SECONDS_AFTER_FAULT = 5.0  # of one rank, for the others to say what theirs is
 TURNS = 5  # with and without the exchange
 CALLS = 200  # of all_reduce, one after the other
+LOOK_SECONDS = 1.0  # for one look into a queue
 FOREVER = 10 * 365 * 24 * 3600.0
 PIECE = 2**22  # bytes; at 8 MiB the store ends the connection
 
@@ -67,6 +68,12 @@ class Line:
         for done in (key, *pieces):
             self.store.delete_key(done)
         return pickle.loads(content)
+
+    def awaited(self, queue: str) -> Any:
+        """The next of a queue, however long that takes. Between two looks signals are heard."""
+        while True:
+            with suppress(dist.DistStoreError):
+                return self.received(queue, LOOK_SECONDS)
 
 
 class RankReply(NamedTuple):
