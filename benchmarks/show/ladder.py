@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.runs import sources
-from benchmarks.runs.row import Row, Setting
+from benchmarks.runs.row import Row, Setting, Side
 from benchmarks.runs.saved import Run, RunError
 from benchmarks.runs.statistics import Estimate
 from benchmarks.show import cells, layers, table
@@ -161,7 +161,6 @@ def of_run(run: Run) -> Iterator[Ladder]:
 
 def rung(run: Run, row: Row) -> Rung:
     """The Rung of a row."""
-    now = sha256(row.own.name)
     return Rung(
         name=row.own.name,
         cells=cells.of_row(run, row),
@@ -169,15 +168,14 @@ def rung(run: Run, row: Row) -> Rung:
         judged=run.judged(row),
         word=run.words.get(row.key, ""),
         is_reference=False,
-        is_gone=now is None,
-        has_changed=now not in (None, row.own.source_sha256),
+        is_gone=sha256(row.own.name) is None,
+        has_changed=has_changed(row.own),
     )
 
 
 def reference(rows: Sequence[Row]) -> Rung:
     """The Rung of what all these rows were timed beside."""
     beside = rows[0].baseline
-    now = sha256(beside.name)
     return Rung(
         name=beside.name,
         cells=cells.of_reference(rows),
@@ -185,8 +183,8 @@ def reference(rows: Sequence[Row]) -> Rung:
         judged=None,
         word="",
         is_reference=True,
-        is_gone=now is None,
-        has_changed=now not in (None, beside.source_sha256),
+        is_gone=sha256(beside.name) is None,
+        has_changed=has_changed(beside),
     )
 
 
@@ -196,6 +194,11 @@ def sha256(name: str) -> str | None:
         return sources.sha256(name)
     except OSError:
         return None
+
+
+def has_changed(side: Side) -> bool:
+    """Whether the source is there and another one than was timed."""
+    return sha256(side.name) not in (None, side.source_sha256)
 
 
 def untimed_elsewhere(runs: Runs, found: Sequence[Ladder]) -> list[tuple[str, str]]:
@@ -223,7 +226,7 @@ def price(run: Run, row: Row) -> Price:
         word=run.words.get(row.key, ""),
         cells=cells.of_row(run, row),
         layer=dict(zip(layers.COLUMNS, layers.line(run, row, several_devices=False), strict=True)),
-        has_changed=any(sha256(side.name) not in (None, side.source_sha256) for side in (row.own, row.baseline)),
+        has_changed=has_changed(row.own) or has_changed(row.baseline),
     )
 
 
