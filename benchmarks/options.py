@@ -22,7 +22,7 @@ from reference import shell
 
 FULL_SECONDS = 120
 QUICK_SECONDS = 20
-QUICK_ROWS = 3_500  # four slices a turn in place of eight
+QUICK_ROWS = 3_500  # 55 steps, a run of some milliseconds
 TIMEOUT_SECONDS = 900
 MOST_THREADS = 256  # with many thousands OpenMP ends the process
 LEAST_PYTEST_BENCHMARK = (5, 3)  # older ones fail with pytest 9 in every row

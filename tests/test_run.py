@@ -279,18 +279,20 @@ def lists(project):
     path = project / "elsewhere" / "lists.json"
     options = ("--batch-size=1,16,500", "--rows=100,400", "--pairs=8", f"--benchmark-json={path}")
     once = TRAIN + "    time.sleep(0.02)\n"
+    for_many = TRAIN + "    if len(x) == 400:\n        time.sleep(0.2)\n"
     raises = TRAIN + "    if sys.getprofile():\n        raise OSError('seen')\n"
     dies = TRAIN + "    sys.getprofile() and os._exit(9)\n"
     with added(
         project,
         bad=NEW_FILES["wrong_on_many_rows"],
         pays_once=RIGHT.replace(TRAIN, "import time\n\n\n" + once),
+        looks_fast=RIGHT.replace(TRAIN, "import time\n\n\n" + for_many),
         raises_when_counted=RIGHT.replace(TRAIN, "import sys\n\n\n" + raises),
         dies_when_counted=RIGHT.replace(TRAIN, "import os\nimport sys\n\n\n" + dies),
     ):
         names = (
             "(numpy_loop and not batch1-) or (manual_inplace and batch16-) or (bad and batch500-)"
-            " or (when_counted and batch16-rows400) or ((manual_inplace or pays_once) and batch1-rows400)"
+            " or (when_counted and batch16-rows400) or ((manual_inplace or pays_once or looks_fast) and batch1-rows400)"
         )
         return bench(project, "--benchmark-only", *options, "-k", names), path
 
@@ -315,6 +317,7 @@ def test_lists_give_one_row_for_each_combination(lists, rows_of_lists):
         ("dies_when_counted", 400, 16): 25,
         ("manual_inplace", 400, 1): 400,
         ("pays_once", 400, 1): 400,
+        ("looks_fast", 400, 1): 400,
     }
     assert len({row.setting.dataset_sha256 for row in rows_of_lists.values()}) == 1
     assert re.search(r"^torch_nn-cpu \(reference\) +500 +400 ", lists[0].stdout, re.MULTILINE)
@@ -323,7 +326,7 @@ def test_lists_give_one_row_for_each_combination(lists, rows_of_lists):
 def test_one_wrong_problem_of_several_has_no_time(lists):
     done, _ = lists
     assert done.returncode == 1
-    assert "1 failed, 11 passed" in done.stdout
+    assert "1 failed, 12 passed" in done.stdout
     assert re.search(r"^bad-cpu-batch500-rows400 wrong: the timed problem: the update is off", done.stdout, re.M)
 
 
@@ -348,9 +351,12 @@ def test_steps_are_counted_and_a_count_that_fails_costs_no_row(lists, rows_of_li
 
 def test_a_long_run_is_timed_by_slices(rows_of_lists):
     good, pays = (rows_of_lists[name, 400, 1] for name in ("manual_inplace", "pays_once"))
-    assert good.slice_rows == 10
+    assert good.slice_rows == 50
     assert good.own.call_seconds < 0.01
     assert (pays.slice_rows, pays.own.call_seconds) == (None, None)  # nothing left to see
+    looks_fast = rows_of_lists["looks_fast", 400, 1]
+    assert looks_fast.slice_rows is None
+    assert min(looks_fast.own.seconds) > 0.2  # of which slices see nothing
     assert rows_of_lists["manual_inplace", 400, 16].slice_rows is None  # 25 steps are not cut
 
 

@@ -1,24 +1,28 @@
 """Slices: which there are, what a turn is given, and that they tell what a whole run takes."""
 
+from collections import Counter
+from itertools import chain, repeat
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks.measure import slices
-from benchmarks.measure.slices import LONG, SHORT, STEPS, Slice
+from benchmarks.measure.contest import TRIES, Contest
+from benchmarks.measure.slices import COUNTS, LONG, SHORT, Slice
 from benchmarks.measure.stopwatch import Time
 
 
-def test_slices_are_full_batches_that_do_not_overlap():
+def test_slices_are_full_batches_and_those_of_a_length_do_not_overlap():
     places = slices.places(50_000, 64, 1)
-    long = [place for place in places if place.steps == STEPS]
-    assert [place.first for place in long] == list(range(640, 49_920, 640))  # on the first rows workers wake
-    assert [place for place in places if place.steps == 1] == [Slice(place.first, 1) for place in long]
-    assert long[-1].first + STEPS * 64 <= 50_000
+    long = [place for place in places if place.steps == LONG]
+    assert [place.first for place in long] == list(range(3_200, 46_800, 3_200))  # on the first rows workers wake
+    assert [place for place in places if place.steps == SHORT] == [Slice(place.first, SHORT) for place in long]
+    assert long[-1].first + LONG * 64 <= 50_000
 
 
 @pytest.mark.parametrize(
-    ("rows", "batch_size", "epochs"), [(3_199, 64, 1), (50_000, 1_024, 1), (120, 64, 1), (50_000, 64, 2)]
+    ("rows", "batch_size", "epochs"), [(15_999, 64, 1), (50_000, 1_024, 1), (120, 64, 1), (50_000, 64, 2)]
 )
 def test_a_run_of_few_steps_or_of_several_epochs_is_not_cut(rows, batch_size, epochs):
     assert slices.places(rows, batch_size, epochs) == ()
@@ -26,49 +30,52 @@ def test_a_run_of_few_steps_or_of_several_epochs_is_not_cut(rows, batch_size, ep
 
 
 def test_many_small_batches_have_a_hundred_slices_that_lie_anywhere():
-    long = [place.first for place in slices.places(50_000, 1, 1) if place.steps == STEPS]
+    long = [place.first for place in slices.places(50_000, 1, 1) if place.steps == LONG]
     assert len(long) == slices.MOST_PLACES
-    assert (long[0], long[-1]) == (10, 49_510)
+    assert (long[0], long[-1]) == (50, 49_550)
 
 
 def test_a_turn_has_slices_of_both_lengths_in_any_order():
-    places = slices.places(10_000, 64, 1)
+    places = slices.places(50_000, 64, 1)
     turns = [slices.drawn(places, Random(seed)) for seed in (0, 0, 1)]
     assert turns[0] == turns[1] != turns[2]
     for turn in turns:
-        assert sorted(place.steps for place in turn) == [1] * SHORT + [STEPS] * LONG
-        assert [place.steps for place in turn] != [STEPS] * LONG + [1] * SHORT
+        assert Counter(place.steps for place in turn) == COUNTS
         assert set(turn) <= set(places)
-        assert len(set(turn)) == LONG + SHORT  # what has just been read would come from a cache
-    assert {place for seed in range(50) for place in slices.drawn(places, Random(seed))} == set(places)
-    few = slices.drawn(slices.places(3_200, 64, 1), Random(0))
-    assert sorted(place.steps for place in few) == [1] * SHORT + [STEPS] * 4
-    assert len(set(few)) == SHORT + 4  # there are no more
+        assert len(set(turn)) == len(turn)  # what has just been read would come from a cache
+    many = [slices.drawn(places, Random(seed)) for seed in range(200)]
+    assert {place for turn in many for place in turn} == set(places)
+    assert len({tuple(place.steps for place in turn) for turn in many}) == 15  # all orders of four and two
+    assert len(slices.drawn(slices.places(16_000, 64, 1), Random(0))) == 6  # the shortest run that is cut has enough
 
 
-def times(steps, count, call, step, cores=2.0):
-    """Times of so many calls of so many steps, all the same."""
-    return [Time(call + steps * step, cores * (call + steps * step))] * count
+def times(steps, call, step, cores=2.0):
+    """The Times of a turn's calls of so many steps, all the same."""
+    return [Time(call + steps * step, cores * (call + steps * step))] * COUNTS[steps]
 
 
 def test_the_time_of_a_run_holds_what_a_call_pays_once():
     for call, step in ((0.5, 0.125), (0.0, 1.0)):
-        time = slices.time_of_run(times(STEPS, LONG, call, step), times(1, SHORT, call, step), 782)
+        time = slices.time_of_run(times(LONG, call, step), times(SHORT, call, step), 782)
         assert time.seconds == pytest.approx(call + 782 * step)
         assert time.call_seconds == pytest.approx(call)
         assert time.cpu_seconds == pytest.approx(2 * time.seconds)
 
 
-def test_what_disturbs_most_slices_is_not_counted():
-    long, short = times(STEPS, LONG, 0.5, 0.125), times(1, SHORT, 0.5, 0.125)
-    disturbed = slices.time_of_run([*long[:2], *times(STEPS, LONG - 2, 50, 1)], [*short[:1], *times(1, 2, 9, 0)], 782)
+def test_the_first_steps_of_a_call_may_be_slower_than_all_others():
+    slow = 3 * 0.25  # more, of the first three
+    time = slices.time_of_run(times(LONG, 0.5 + slow, 0.125), times(SHORT, 0.5 + slow, 0.125), 782)
+    assert time.seconds == pytest.approx(0.5 + slow + 782 * 0.125)
+
+
+def test_what_disturbs_all_slices_but_one_is_not_counted():
+    long, short = times(LONG, 0.5, 0.125), times(SHORT, 0.5, 0.125)
+    disturbed = slices.time_of_run([long[0], *times(LONG, 50, 1)[1:]], [*times(SHORT, 9, 0)[1:], short[0]], 782)
     assert disturbed.seconds == pytest.approx(0.5 + 782 * 0.125)
-    faster = slices.time_of_run([*long[1:], *times(STEPS, 1, 0, 0.001)], short, 782)
-    assert faster.seconds == pytest.approx(0.5 + 782 * 0.125)  # nor one that is too good to be true
 
 
 def test_a_run_takes_time_even_if_its_short_slices_took_longer():
-    time = slices.time_of_run(times(STEPS, LONG, 0, 1), times(1, SHORT, 99, 0), 782)
+    time = slices.time_of_run(times(LONG, 0, 1), times(SHORT, 99, 0), 782)
     assert (time.seconds, time.call_seconds) == (99, 99)
     assert not slices.fit(time, Time(0.1, 0.1, 0.0), 782)  # nothing is known of a step
 
@@ -83,3 +90,38 @@ def test_runs_are_cut_unless_that_tells_too_little():
     assert not slices.fit(whole, costly, 782)
     assert not slices.fit(Time(0.007, 0.1, 0.0), Time(0.007, 0.1, 0.0), 782)
     assert slices.fit(Time(0.007, 0.1, 0.0), whole, 782)
+
+
+def test_slices_and_whole_runs_are_apart_by_a_factor_whichever_side_it_is():
+    one, half = Time(1.0, 1.0), Time(0.5, 0.5)
+    for sliced, whole, factor in (
+        ((one, half), (half, one), 4),
+        ((half, one), (one, half), 4),
+        ((one, one), (half, half), 1),  # both alike: their ratio is as true
+        ((one, one), (half, one), 2),
+    ):
+        assert slices.apart(sliced, whole) == factor
+
+
+@pytest.mark.parametrize(
+    ("by_whole_runs", "tries", "cut"),
+    [
+        ([1.1], 1, True),
+        ([2.0, 0.5, 1.1, 1.0, 1.0], TRIES, True),  # by chance
+        ([2.0, 1.0, 1.9, 2.1, 2.0], TRIES, False),
+        ([0.5], TRIES, False),
+    ],
+)
+def test_a_run_is_not_cut_where_slices_do_not_tell_what_whole_runs_take(by_whole_runs, tries, cut):
+    """Such as of a trainer that does more where it is given more rows; one try may be off by chance."""
+    places = (Slice(0, LONG), Slice(0, SHORT))
+    ratios, asked = chain(by_whole_runs, repeat(by_whole_runs[-1])), []
+
+    def times_of(own, baseline, places):
+        asked.append(places)
+        return Time(1.0 if places else next(ratios), 1.0, 0.0), Time(1.0, 1.0, 0.0)
+
+    case = SimpleNamespace(problem=SimpleNamespace(steps=782))
+    contest = SimpleNamespace(places=places, times=times_of, case=case)
+    assert Contest.places_for(contest, None, None) == (places if cut else ())
+    assert asked == [(), places] * tries

@@ -1,12 +1,13 @@
-"""Slices: a run is timed by short parts of it, so that there are many, and most of them undisturbed.
+"""Slices: a run is timed by parts of it, so that there are many, and some of them undisturbed.
 
 A training that pays `call` seconds once and `step` seconds for each step takes call + steps * step. Slices of two
-lengths tell both, so what a call pays once weighs in a run's time as much as it would in the whole run. Of the slices
-of a turn the lower quartile counts: what is slower has been disturbed by something else on the machine.
+lengths tell both, so what a call pays once weighs in a run's time as much as it would in the whole run. Even the short
+ones have some steps: the first few after a call are slower than those of an epoch. Of the slices of a turn the fastest
+counts: what is slower has been disturbed by something else on the machine.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -14,12 +15,13 @@ import numpy as np
 
 from benchmarks.measure.stopwatch import Time
 
-STEPS = 10  # of a long slice, about a millisecond of the tutorial's loop: what disturbs seldom comes so soon
-LONG, SHORT = 8, 3  # slices of a turn, or as many as there are: so many of STEPS steps, so many of one
-FEWEST_STEPS = 50  # of a run that is cut
+LONG, SHORT = 50, 10  # steps of a slice
+COUNTS = {LONG: 4, SHORT: 2}  # slices of a turn
+FEWEST_STEPS = (COUNTS[LONG] + 1) * LONG  # of a run that is cut: fewer are hardly more than a turn
 MOST_PLACES = 100  # of long slices: each is prepared for itself
-MOST_PAID_ONCE = 1.5  # times a long slice's steps: beyond, the difference of two slices tells too little of a step
+MOST_PAID_ONCE = 15  # steps: beyond, the difference of two slices tells too little of a step
 SHORT_RUNS = 0.015  # seconds of both sides together: nothing is won by cutting them
+MOST_APART = 1.2  # the ratio of two sides by slices from that by whole runs; a single try is up to 1.1 off by chance
 
 
 class Slice(NamedTuple):
@@ -46,42 +48,45 @@ def places(rows: int, batch_size: int, epochs: int) -> tuple[Slice, ...]:
     """
     if rows < FEWEST_STEPS * batch_size or epochs > 1:
         return ()
-    firsts = range(STEPS * batch_size, rows - STEPS * batch_size + 1, STEPS * batch_size)
+    firsts = range(LONG * batch_size, rows - LONG * batch_size + 1, LONG * batch_size)
     spread = firsts[:: math.ceil(len(firsts) / MOST_PLACES)]
-    return tuple(Slice(first, length) for first in spread for length in (STEPS, 1))
+    return tuple(Slice(first, steps) for first in spread for steps in COUNTS)
 
 
 def drawn(places: Sequence[Slice], random: Random) -> tuple[Slice, ...]:
     """The slices of a turn, shuffled, none twice; none if there are none to draw from."""
-    found: list[Slice] = []
-    for steps, count in ((STEPS, LONG), (1, SHORT)):
-        alike = [place for place in places if place.steps == steps]
-        found += random.sample(alike, min(count, len(alike)))
+    if not places:
+        return ()
+    found = [
+        place
+        for steps, count in COUNTS.items()
+        for place in random.sample([place for place in places if place.steps == steps], count)
+    ]
     random.shuffle(found)
     return tuple(found)
 
 
 def time_of_run(long: Sequence[Time], short: Sequence[Time], steps: int) -> Time:
     """The Time of a run of so many steps from those of its slices."""
-    seconds_of_long, seconds_of_short = (undisturbed(time.seconds for time in times) for times in (long, short))
-    step = max(0.0, (seconds_of_long - seconds_of_short) / (STEPS - 1))
-    call = max(0.0, seconds_of_short - step)
+    seconds_of_long, seconds_of_short = (min(time.seconds for time in times) for times in (long, short))
+    step = max(0.0, (seconds_of_long - seconds_of_short) / (LONG - SHORT))
+    call = max(0.0, seconds_of_short - SHORT * step)
     seconds = call + steps * step
     laps = [*long, *short]
     cores = sum(time.cpu_seconds for time in laps) / sum(time.seconds for time in laps)
     return Time(seconds, seconds * cores, call)
 
 
-def undisturbed(values: Iterable[float]) -> float:
-    """The lower quartile: of eight the second, of four the least."""
-    ordered = sorted(values)
-    return ordered[(len(ordered) - 1) // 4]
-
-
 def fit(own: Time, baseline: Time, steps: int) -> bool:
     """Whether runs of so many steps, which took these Times by their slices, are better timed so than as a whole."""
     tells = all(
-        call <= MOST_PAID_ONCE * STEPS * (seconds - call) / steps
+        call <= MOST_PAID_ONCE * (seconds - call) / steps
         for seconds, call in ((time.seconds, time.call_seconds or 0.0) for time in (own, baseline))
     )
     return tells and own.seconds + baseline.seconds > SHORT_RUNS
+
+
+def apart(sliced: tuple[Time, Time], whole: tuple[Time, Time]) -> float:
+    """By what factor, at least 1, the ratio of two sides by their slices is another one than that of whole runs."""
+    by_slices, by_whole_runs = (own.seconds / baseline.seconds for own, baseline in (sliced, whole))
+    return max(by_slices / by_whole_runs, by_whole_runs / by_slices)

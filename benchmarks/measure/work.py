@@ -163,7 +163,7 @@ class Work:
             times.setdefault(place and place.steps, []).append(time)
         if not task.slices:
             return times[None][0], answer
-        return slices.time_of_run(times[slices.STEPS], times[1], self.problem.steps), answer
+        return slices.time_of_run(times[slices.LONG], times[slices.SHORT], self.problem.steps), answer
 
     def lap(self, problem: Problem, inputs: tuple, start: Start, slowdown: float) -> tuple[Time, Answer]:
         """One timed call from these parameters: its Time and its Answer."""
