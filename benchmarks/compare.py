@@ -89,7 +89,7 @@ def margin(a: Run, b: Run) -> float:
 
 
 def timed_alike(a: Row, b: Row) -> bool:
-    """Whether both were timed by slices, or both by whole runs: a slice is less often disturbed."""
+    """Whether both were timed by slices of one length, or by whole runs: a slice is less often disturbed."""
     return a.slice_rows == b.slice_rows
 
 
@@ -147,13 +147,18 @@ def completed(own_id: str, fixed: Mapping[str, int]) -> str:
 def cells(row_a: Row | None, row_b: Row | None, change: Change | None, word: str, reason: str) -> list[str]:
     """What one row of either run is beside the other: B's ratio over A's, and the word for it."""
     if row_a and row_b and not change:
-        return ["", "", word, "one by slices, one by whole runs"]
+        return ["", "", word, f"A by {manner(row_a)}, B by {manner(row_b)}"]
     if not (row_a and row_b and change):
         why = reason.partition(":")[0]
         return ["", "", word, f"only in {'A' if row_a else 'B'}" + (f": {why}" if why else "")]
     quotient = statistics.exponential(change.interval(2 * statistics.LEVEL))
     note = "" if row_a.own.source_sha256 == row_b.own.source_sha256 else "source changed"
     return [f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", word, note]
+
+
+def manner(row: Row) -> str:
+    """By what its runs were timed."""
+    return f"slices of {row.slice_rows} rows" if row.slice_rows else "whole runs"
 
 
 def loaded(path_a: str, path_b: str) -> tuple[Run, Run]:

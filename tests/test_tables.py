@@ -723,9 +723,10 @@ def test_a_row_that_is_wrong_is_found_by_whatever_its_id_says_of_what_varies():
 
 def test_a_row_that_was_timed_in_another_manner_is_no_success(save):
     a = save(row(slice_rows=640), name="a.json")
-    done = command("benchmarks.compare", a, save(row(own=1.0), name="b.json"))
-    assert done.returncode == 3
-    assert "not comparable  one by slices, one by whole runs" in done.stdout
+    for other, words in ((None, "whole runs"), (3200, "slices of 3200 rows")):
+        done = command("benchmarks.compare", a, save(row(own=1.0, slice_rows=other), name="b.json"))
+        assert done.returncode == 3
+        assert f"not comparable  A by slices of 640 rows, B by {words}\n" in done.stdout
 
 
 def test_processes_that_did_not_measure_the_same_are_not_joined():
