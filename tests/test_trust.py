@@ -23,7 +23,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(trust, "TABLES_AT_ONCE", 2)
     monkeypatch.setattr(noise, "MODELS", noise.MODELS[:1])
     machine = {"device_name": "A processor", "threads": 2, "system": "Linux", "python": "3.12", "torch": "2.13"}
-    machine["checker_sha256"] = "c" * 64
+    machine |= {"rows": 20_000, "checker_sha256": "c" * 64}
     contest = SimpleNamespace(setting=SimpleNamespace(**machine))
     workers = SimpleNamespace(usage=lambda: (0.0, 0))
     suite = SimpleNamespace(on=lambda *place: contest, workers=workers)
@@ -68,13 +68,14 @@ def test_a_stopped_proof_goes_on_where_it_was(quick, monkeypatch, capsys):
     assert "trust.json was complete, and nothing is measured anew; move it away" in capsys.readouterr().out
 
 
-def test_another_machine_does_not_go_on_with_it(quick, monkeypatch):
+@pytest.mark.parametrize(
+    ("field", "begun", "here"), [("device_name", "Another processor", "A processor"), ("rows", 10_000, 20_000)]
+)
+def test_another_machine_does_not_go_on_with_it_nor_are_other_rows(quick, monkeypatch, field, begun, here):
     monkeypatch.setattr(trust, "row", lambda contest, part, number: raced(part.slowdown))
-    machine = {"device_name": "Another processor", "system": "Linux", "python": "3.12", "torch": "2.13"}
-    begun = {"format": trust.FORMAT, "machine": machine | {"checker_sha256": "c" * 64}}
-    (quick / "trust.json").write_text(json.dumps(begun))
-    words = "begun with device_name Another processor, here it is A processor; move it away to begin anew"
-    with pytest.raises(SystemExit, match=words):
+    machine = vars(trust.suite(False).enter_result.on().setting) | {field: begun}
+    (quick / "trust.json").write_text(json.dumps({"format": trust.FORMAT, "machine": machine}))
+    with pytest.raises(SystemExit, match=f"begun with {field} {begun}, here it is {here}; move it away to begin anew"):
         trust.main()
 
 

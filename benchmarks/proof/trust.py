@@ -45,7 +45,7 @@ JUDGES: tuple[Judge, ...] = (simulation.by_pairs, simulation.by_processes)
 TABLES = 10_000  # of each judge for each kind of noise and truth
 TABLES_AT_ONCE = 250
 TRUTHS = (0.0, math.log1p(0.04))  # identical code, and between two margins
-DATA_ROWS = 10_000  # of an epoch
+DATA_ROWS = 20_000  # of an epoch, so many that it is timed by slices
 MOST_PAIRS = 10_000  # of a row
 SAME_CODE = ("numba_dense", "numba_sparse", "numpy_loop", "jax_scan", "native_dense", "manual_transposed")
 ON_ONE_CORE = ("numba_dense", "numba_sparse", "native_single")  # the other core is busy
@@ -232,9 +232,9 @@ def complete(part: Part, known: Found, state: State, after_each: Callable[[], No
 
 
 def check_machine(state: State, machine: dict[str, Any]) -> None:
-    """Notes which machine it is. Raises AnotherProof where another one has begun."""
+    """Notes which machine it is, and how many rows. Raises AnotherProof where it has begun with others."""
     known = state.setdefault("machine", machine | {})
-    for field in ("device_name", "system", "python", "torch", "checker_sha256"):
+    for field in ("device_name", "system", "python", "torch", "rows", "checker_sha256"):
         if known[field] != machine[field]:
             raise AnotherProof(f"begun with {field} {known[field]}, here it is {machine[field]}")
 
@@ -365,8 +365,8 @@ def how(state: State) -> str:
         "worst is shown. Measured rows are timed and judged by the code that times and judges every table: "
         f"{', '.join(SAME_CODE)} against themselves ({', '.join(ON_ONE_CORE)} where a core is busy), "
         f"{seconds[False]:g} s of pairs a row, and {SLOWED} against itself with busy work added, "
-        f"{seconds[True]:g} s a row; {DATA_ROWS} rows of digits an epoch, {pairs[0]} to {pairs[-1]} pairs, torch with "
-        "one thread less than cores where a core is busy. Tables are of "
+        f"{seconds[True]:g} s a row; {state['machine']['rows']} rows of digits an epoch, {pairs[0]} to {pairs[-1]} "
+        "pairs, torch with one thread less than cores where a core is busy. Tables are of "
         f"{simulation.TABLE_ROWS} rows, each with a margin that its own A/A check has chosen. A slowed row is found "
         "where its interval excludes 1 as the first of a table to be judged. How small a difference can be found is a "
         "matter of how wide the intervals are, and that of how noisy the machine was in these minutes."
