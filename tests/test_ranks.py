@@ -215,26 +215,29 @@ def test_the_exchange_is_what_a_step_takes_less_in_silence(lines, monkeypatch):
     rank = Rank("ddp", lines[0])
     rank.device, rank.timed_problem = "cpu", SimpleNamespace(start=None)
     rank.problem = SimpleNamespace(x=range(640), batch_size=64)
-    seconds = {"gloo": 5.0, "silent": 3.0}
-    laps = itertools.count()
+    seconds = {"gloo": 0.5, "silent": 0.3}  # of a step
+    once = {"gloo": 3.0, "silent": 1.0}  # of a call
+    turns, laps = iter([0.0, 9.0] + [0.0] * 98), itertools.count()
     monkeypatch.setattr(rank, "part", lambda first, rows: (rows, ()))
-    monkeypatch.setattr(rank, "join", lambda backend: setattr(rank, "backend", backend))
+
+    def join(backend):
+        rank.backend, rank.late = backend, next(turns)
+
+    def lap(rows, *_):
+        disturbed = next(laps) // 2 % 8 != 3  # of eight of each length all but one
+        taken = once[rank.backend] + rows // 64 * (seconds[rank.backend] + rank.late) + disturbed
+        return Time(taken, 0.0), Answer(None, complaints.get(rank.backend) if disturbed else None)
+
+    monkeypatch.setattr(rank, "join", join)
+    monkeypatch.setattr(rank, "lap", lap)
     complaints = {}
-    monkeypatch.setattr(
-        rank,
-        "lap",
-        lambda rows, *_: (  # of eight only one is undisturbed
-            Time(seconds[rank.backend] * rows / 640 + (next(laps) % 8 != 3), 0.0),
-            Answer(None, complaints.get(rank.backend)),
-        ),
-    )
-    assert rank.exchange_seconds() == pytest.approx(0.2)
+    assert rank.exchange_seconds() == pytest.approx(0.2)  # though one turn of five was slow
     complaints["silent"] = "raised NotImplementedError: reduce_scatter"
     assert rank.exchange_seconds() is None
     complaints.clear()
-    seconds["silent"] = 6.0
+    seconds["silent"] = 0.6
     assert rank.exchange_seconds() is None  # noise
-    seconds["silent"] = 3.0
+    seconds["silent"] = 0.3
     rank.problem.x = range(639)
     assert rank.exchange_seconds() is None  # too few rows
 

@@ -276,20 +276,22 @@ class Contest:
         return slices.places(len(problem.x), problem.batch_size, problem.epochs) if self.device == "cpu" else ()
 
     def places_for(self, own: Entrant, baseline: Entrant) -> tuple[Slice, ...]:
-        """The same, or none where these two are better timed by whole runs; a warm-up, as nobody sees its times."""
-        tries: list[float] = []
-        while not tries or (tries[0] > slices.MOST_APART and len(tries) < TRIES):
-            whole = self.times(own, baseline, ())
-            sliced = self.places and self.times(own, baseline, self.places)
+        """The same, or none where these two are better timed by whole runs. A warm-up, too: no row has its times."""
+        quotients: list[float] = []
+        while len(quotients) < TRIES:
+            whole = self.times(own, baseline, (), len(quotients))
+            sliced = self.places and self.times(own, baseline, self.places, len(quotients))
             if not (sliced and slices.fit(*sliced, self.case.problem.steps)):
                 return ()
-            tries.append(slices.apart(sliced, whole))
-        return self.places if median(tries) <= slices.MOST_APART else ()
+            quotients.append(slices.quotient(sliced, whole))
+            if slices.agree(quotients[:1]):
+                return self.places
+        return self.places if slices.agree(quotients) else ()
 
-    def times(self, own: Entrant, baseline: Entrant, places: Sequence[Slice]) -> tuple[Time, Time]:
-        """Of one run of each side."""
+    def times(self, own: Entrant, baseline: Entrant, places: Sequence[Slice], number: int) -> tuple[Time, Time]:
+        """Of one run of each side, on the task of this number."""
         self.begin(own, baseline, places)
-        pair = race.pair(own, Blamed(baseline), self.task(Random(0), places), True)
+        pair = race.pair(own, Blamed(baseline), self.task(Random(number), places), number % 2 == 0)
         return pair.own.time, pair.baseline.time
 
     def lacks(self, name: str) -> str:
@@ -399,8 +401,8 @@ class Contest:
         )
 
     def row(self, own: Entrant, baseline: Entrant, pairs: list[Pair]) -> Row:
-        """What was measured. Now that it has its times, steps are counted, but for an A/A check."""
-        counts = None if own.name == COPY else self.suite.counts
+        """What was measured. Now that it has its times, steps are counted, but for an A/A check, and in one process."""
+        counts = None if own.name == COPY or self.suite.settings.part else self.suite.counts
         return Row(
             setting=self.setting,
             own=own.side([pair.own for pair in pairs], counts and counts(own.name, self, own.worker)),

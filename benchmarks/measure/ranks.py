@@ -33,7 +33,8 @@ from reference.ranks import BACKENDS, SECONDS, agreed, connecting, end_at_once
 
 SECONDS_AFTER_FAULT = 5.0  # of one rank, for the others to say what theirs is
 TURNS = 5  # with and without the exchange
-LAPS, STEPS = 8, 10  # of a turn, and of a lap
+LAPS = 8  # of a turn, of each length
+STEPS = (10, 3)  # of a lap: what a call exchanges once, and in its second step, is in both
 CALLS = 200  # of all_reduce, one after the other
 LOOK_SECONDS = 1.0  # for one look into a queue
 FOREVER = 10 * 365 * 24 * 3600.0
@@ -168,20 +169,21 @@ class Rank(Work):
 
         None where that is not more, where it does not run in silence, or where there are not rows enough.
         """
-        rows = STEPS * self.problem.batch_size
-        if len(self.problem.x) < rows:
+        long, short = STEPS
+        if len(self.problem.x) < long * self.problem.batch_size:
             return None
-        part = self.part(0, rows)
+        parts = [self.part(0, steps * self.problem.batch_size) for steps in STEPS]
         differences = []
         for _ in range(TURNS):
-            least = []
+            steps_of = []
             for backend in (BACKENDS[self.device], silence.SILENT):
                 self.join(backend)
-                laps = [self.lap(*part, self.timed_problem.start, 0.0) for _ in range(LAPS)]
-                if any(answer.complaint for _, answer in laps):  # it uses what nobody answers in silence
+                laps = [[self.lap(*part, self.timed_problem.start, 0.0) for part in parts] for _ in range(LAPS)]
+                if any(answer.complaint for lap in laps for _, answer in lap):  # it uses what nobody answers in silence
                     return None
-                least.append(min(time.seconds for time, _ in laps) / STEPS)
-            differences.append(least[0] - least[1])
+                seconds = [min(time.seconds for time, _ in alike) for alike in zip(*laps, strict=True)]
+                steps_of.append((seconds[0] - seconds[1]) / (long - short))
+            differences.append(steps_of[0] - steps_of[1])
         found = median(differences)
         return found if found > 0 else None
 

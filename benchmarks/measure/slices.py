@@ -9,6 +9,7 @@ counts: what is slower has been disturbed by something else on the machine.
 import math
 from collections.abc import Sequence
 from random import Random
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,11 @@ from benchmarks.measure.stopwatch import Time
 
 LONG, SHORT = 50, 10  # steps of a slice
 COUNTS = {LONG: 4, SHORT: 2}  # slices of a turn
-FEWEST_STEPS = (COUNTS[LONG] + 1) * LONG  # of a run that is cut: fewer are hardly more than a turn
+FEWEST_STEPS = (sum(COUNTS.values()) + 1) * LONG  # of a run that is cut: each slice of a turn has a place of its own
 MOST_PLACES = 100  # of long slices: each is prepared for itself
 MOST_PAID_ONCE = 15  # steps: beyond, the difference of two slices tells too little of a step
 SHORT_RUNS = 0.015  # seconds of both sides together: nothing is won by cutting them
-MOST_APART = 1.2  # the ratio of two sides by slices from that by whole runs; a single try is up to 1.1 off by chance
+MOST_APART = 1.2  # a ratio by slices from that by whole runs; a single try, in peace, is up to 1.1 off
 
 
 class Slice(NamedTuple):
@@ -54,16 +55,13 @@ def places(rows: int, batch_size: int, epochs: int) -> tuple[Slice, ...]:
 
 
 def drawn(places: Sequence[Slice], random: Random) -> tuple[Slice, ...]:
-    """The slices of a turn, shuffled, none twice; none if there are none to draw from."""
+    """The slices of a turn, each from another place and both lengths shuffled; none if there are no places."""
     if not places:
         return ()
-    found = [
-        place
-        for steps, count in COUNTS.items()
-        for place in random.sample([place for place in places if place.steps == steps], count)
-    ]
-    random.shuffle(found)
-    return tuple(found)
+    lengths = [steps for steps, count in COUNTS.items() for _ in range(count)]
+    random.shuffle(lengths)
+    firsts = random.sample(sorted({place.first for place in places}), len(lengths))
+    return tuple(map(Slice, firsts, lengths))
 
 
 def time_of_run(long: Sequence[Time], short: Sequence[Time], steps: int) -> Time:
@@ -86,7 +84,12 @@ def fit(own: Time, baseline: Time, steps: int) -> bool:
     return tells and own.seconds + baseline.seconds > SHORT_RUNS
 
 
-def apart(sliced: tuple[Time, Time], whole: tuple[Time, Time]) -> float:
-    """By what factor, at least 1, the ratio of two sides by their slices is another one than that of whole runs."""
+def quotient(sliced: tuple[Time, Time], whole: tuple[Time, Time]) -> float:
+    """The ratio of two sides by their slices over that by whole runs: 1 where slices tell the truth."""
     by_slices, by_whole_runs = (own.seconds / baseline.seconds for own, baseline in (sliced, whole))
-    return max(by_slices / by_whole_runs, by_whole_runs / by_slices)
+    return by_slices / by_whole_runs
+
+
+def agree(quotients: Sequence[float]) -> bool:
+    """Whether slices and whole runs say the same, by the median of these tries."""
+    return 1 / MOST_APART <= median(quotients) <= MOST_APART
