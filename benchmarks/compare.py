@@ -20,14 +20,15 @@ from tabulate import tabulate
 from benchmarks.runs import saved, statistics
 from benchmarks.runs.row import Row
 from benchmarks.runs.saved import Run
-from benchmarks.runs.statistics import Change
+from benchmarks.runs.statistics import Change, Verdict
 from benchmarks.show import table
 from benchmarks.show.cells import row_id
 from reference import shell
 
 SLOWER, UNUSABLE, NOT_COMPARABLE = 1, 2, 3
+UNLIKE = "not comparable"  # in place of a word
 ROW_ID = re.compile(r"(\w+)-(\w+)(?:-batch(\d+))?(?:-rows(\d+))?", re.ASCII)  # as `row_id` makes it
-COLUMNS = ("name", "x baseline in A (99 %)", "in B (99 %)", "B / A", "98 % interval", "verdict", "")
+COLUMNS = ("name", "x baseline in A (99 %)", "in B (99 %)", "B / A", "judged by", "verdict", "")
 
 
 def unlike(a: Run, b: Run) -> list[str]:
@@ -93,12 +94,12 @@ def timed_alike(a: Row, b: Row) -> bool:
     return a.slice_rows == b.slice_rows
 
 
-def words(a: Run, b: Run, changes: Mapping[str, Change]) -> dict[str, str]:
-    """The word of each row that is in both runs, by its id; the same for (b, a), with faster and slower swapped."""
-    return statistics.words(changes, margin(a, b))
+def verdicts(a: Run, b: Run, changes: Mapping[str, Change]) -> dict[str, Verdict]:
+    """The Verdict of each row that is in both runs, by its id; of (b, a) the same, with faster and slower swapped."""
+    return statistics.verdicts(changes, margin(a, b))
 
 
-def lines(a: Run, b: Run, changes: Mapping[str, Change], words: Mapping[str, str]) -> list[list[str]]:
+def lines(a: Run, b: Run, verdicts: Mapping[str, Verdict]) -> list[list[str]]:
     """The cells of the comparison, one line for each row of either run."""
     rows_a, rows_b = by_id(a, b)
     reasons = reasons_by_id(a, b)
@@ -106,9 +107,8 @@ def lines(a: Run, b: Run, changes: Mapping[str, Change], words: Mapping[str, str
     for name in sorted(rows_a.keys() | rows_b.keys()):
         row_a, row_b = rows_a.get(name), rows_b.get(name)
         ratios = [run.ratio(row).text(digits=2) if row else "" for run, row in ((a, row_a), (b, row_b))]
-        word = words.get(name, "not comparable")
         reason = next((reasons_of[name] for reasons_of in reasons if name in reasons_of), "")
-        found.append([name, *ratios, *cells(row_a, row_b, changes.get(name), word, reason)])
+        found.append([name, *ratios, *cells(row_a, row_b, verdicts.get(name), reason)])
     return found
 
 
@@ -144,16 +144,16 @@ def completed(own_id: str, fixed: Mapping[str, int]) -> str:
     return row_id(name, device, batch_size or fixed.get("batch_size"), rows or fixed.get("rows"))
 
 
-def cells(row_a: Row | None, row_b: Row | None, change: Change | None, word: str, reason: str) -> list[str]:
+def cells(row_a: Row | None, row_b: Row | None, verdict: Verdict | None, reason: str) -> list[str]:
     """What one row of either run is beside the other: B's ratio over A's, and the word for it."""
-    if row_a and row_b and not change:
-        return ["", "", word, f"A by {manner(row_a)}, B by {manner(row_b)}"]
-    if not (row_a and row_b and change):
+    if row_a and row_b and not verdict:
+        return ["", "", UNLIKE, f"A by {manner(row_a)}, B by {manner(row_b)}"]
+    if not (row_a and row_b and verdict):
         why = reason.partition(":")[0]
-        return ["", "", word, f"only in {'A' if row_a else 'B'}" + (f": {why}" if why else "")]
-    quotient = statistics.exponential(change.interval(2 * statistics.LEVEL))
+        return ["", "", UNLIKE, f"only in {'A' if row_a else 'B'}" + (f": {why}" if why else "")]
+    quotient = statistics.exponential(verdict.interval)
     note = "" if row_a.own.source_sha256 == row_b.own.source_sha256 else "source changed"
-    return [f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", word, note]
+    return [f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", verdict.word, note]
 
 
 def manner(row: Row) -> str:
@@ -193,14 +193,16 @@ def main() -> int:
     for reason in reasons:
         print(table.wrapped(f"not comparable: {reason}"))
     measured = changes(a, b)
-    found = {} if reasons else words(a, b, measured)
+    found = verdicts(a, b, measured)
+    if reasons:
+        found = {name: verdict._replace(word=UNLIKE) for name, verdict in found.items()}
     print(f"\nA {arguments.a}\nB {arguments.b}\n")
     align = ["left", "right", "right", "right", "right", "left", "left"]
-    print(tabulate(lines(a, b, measured, found), COLUMNS, disable_numparse=True, colalign=align))
+    print(tabulate(lines(a, b, found), COLUMNS, disable_numparse=True, colalign=align))
     if reasons:
         return NOT_COMPARABLE
     print(table.wrapped(f"\nB against A: {table.meaning(margin(a, b), len(found))}", indent=0))
-    if "slower" in found.values():
+    if "slower" in {verdict.word for verdict in found.values()}:
         return SLOWER
     return NOT_COMPARABLE if timed_otherwise(a, b, measured) or lost(a, b) else 0
 

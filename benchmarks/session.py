@@ -177,8 +177,12 @@ class Session:
         """Which row was the last, how many there are, and how long the others will take if they take as long."""
         suite: Any = self.suite
         count, left = suite.row_count, suite.rows_left
-        minutes, seconds = divmod(round((perf_counter() - self.begun) / (count - left) * left), 60)
-        return f"{last}: row {count - left} of {count}, about {minutes}:{seconds:02d} left"
+        part, of_process, to_come = self.settings.part, "", left
+        if part is not None:
+            of_process = f"process {part + 1} of {self.settings.processes}, "
+            to_come += count * (self.settings.processes - part - 1)
+        minutes, seconds = divmod(round((perf_counter() - self.begun) / (count - left) * to_come), 60)
+        return f"{last}: {of_process}row {count - left} of {count}, about {minutes}:{seconds:02d} left"
 
     # --- at the end ---------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ The loss is built from bare tensors: log_softmax(z) = z - log(sum(exp(z))), then
 log-likelihoods. It is written without subtracting the maximum, so exp overflows float32 where a logit
 exceeds 88, and the sum is zero where all of them lie below -104; `autograd_stable_loss` mends that.
 
-The root of the ladder: every other file is compared with this one, step by step.
+The root of the ladder: every other file descends from this one, an idea at a time.
 
 Price: Every step records a graph of the loss anew and walks it back, in many operations that each handle few numbers
 and must each be called.

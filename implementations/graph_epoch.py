@@ -3,8 +3,8 @@
 Each step's kernels are recorded with the place where its batch lies in x, and the short last batch is a step as any
 other. What remains is the GPU's own time from one kernel to the next. Another number of rows is another graph.
 
-Price: No batch is copied and Python is asked once an epoch, for which the first call records as many kernels as an
-epoch launches.
+Price: No batch is copied and Python is asked once an epoch, but the first call records as many kernels as an epoch
+launches.
 
 Compare with `graph_step`: all steps are in one graph.
 """

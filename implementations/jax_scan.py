@@ -7,8 +7,8 @@ products, thin as they are, stay on one core.
 JAX has threads of its own; it reads their number from NPROC when it first computes, so what is set by then holds for
 the process.
 
-Price: No Python runs between two steps of an epoch, and XLA fuses what lies between the two products, for which an
-epoch is compiled once and x is copied once.
+Price: No Python runs between two steps of an epoch, and XLA fuses what lies between the two products, but an epoch is
+compiled once and x is copied once.
 
 Compare with `manual_transposed`: functions that JAX compiles, in place of tensors that change.
 """

@@ -4,7 +4,7 @@ The library divides one product among the cores as it sees fit, forward and back
 of two each core takes one, every time. The logits of the two halves are added before the softmax, and both halves take
 the same gradient.
 
-Price: Each core finds its half of the weights and of the batch in its own cache, for one more addition in every step.
+Price: Each core finds its half of the weights and of the batch in its own cache, but every step has one more addition.
 
 Compare with `manual_buffers`: bmm of weights (2, classes, 400) and x (2, rows, 400), and one addition more.
 """

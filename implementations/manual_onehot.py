@@ -4,7 +4,7 @@
 ones, and subtracting it is plain arithmetic.
 
 Price: A subtraction takes the place of an index, made from a Python range and read and written through in every step,
-for rows of zeros and ones that are made once.
+but rows of zeros and ones are made once.
 
 Compare with `manual_inplace`: `- onehot` in place of the indexed write.
 """

@@ -5,8 +5,8 @@ the lanes for the logits, features for the gradient. Pixels that are k / 256 are
 
 `prepare` lays x out twice, in the orders in which it is read; the C source is compiled in each process, for this CPU.
 
-Price: Sums, and pixels as floats, stay in registers and are not written to memory to be read again, for a layout of x
-that is made once.
+Price: Sums, and pixels as floats, stay in registers and are not written to memory to be read again, but x is laid out
+anew once.
 
 Compare with `numba_dense`: our own vectors in place of loops.
 """

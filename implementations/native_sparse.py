@@ -1,12 +1,12 @@
 """The non-zero pixels only: vectors of 16 pixels that are all zero are left out.
 
 Four fifths of the pixels are zero and add nothing. Skipping each of them would cost more than it saves: a vector
-unit multiplies 16 at once. So whole vectors are skipped: of 16 rows at one feature for the logits, where 46 % are
-left, and of 16 features of one row for the gradient. Features that are zero together should share a vector: with
-4 x 4 patches of the image in place of 16 pixels of one line, 36 % are left instead of 59 %.
+unit multiplies 16 at once. So whole vectors are skipped. For the logits a vector is 16 rows at one feature: 46 % are
+left. For the gradient it is 16 features of one row. Features that are zero together should share a vector: 36 % are
+left if it is a 4 x 4 patch of the image, 59 % if it is 16 pixels of one line.
 
-Price: Vectors that are left out are neither read nor multiplied, for an index to read with each of the others and lists
-that are made once.
+Price: Zero vectors are neither read nor multiplied, but an index is read with each of the others, and lists are made
+once.
 
 Compare with `native_dense`: lists of vectors and where they belong, in place of all vectors in order; features in the
 order of patches.

@@ -4,8 +4,8 @@ A GPU can fetch by itself only from memory that stays where it is. `prepare` cop
 `non_blocking=True` asks for the copy and goes on: the kernels of the step are queued behind it, in the same stream, and
 find the batch complete. Nobody may write to x while a copy of it is under way, and nobody does.
 
-Price: A batch is copied once and not twice, and Python can launch the step while the copy is under way, for a second x
-in memory that the system cannot use otherwise.
+Price: A batch is copied once and not twice, and Python can launch the step while the copy is under way, but a second x
+lies in memory that the system cannot use otherwise.
 
 Compare with `nn_to_device`: `pin_memory()` and `non_blocking=True`; the device is always another, so no `copy=True`.
 """

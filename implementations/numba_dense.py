@@ -12,8 +12,8 @@ torch makes the large arrays, because it begins each at a cache line of 64 bytes
 that vectors may lie in two lines each: by that luck alone an epoch took up to a third longer in one process than in
 another.
 
-Price: No step calls Python, and pixels kept as bytes are a quarter of the memory to read, for a function that is
-compiled on the first call.
+Price: No step calls Python, and pixels kept as bytes are a quarter of the memory to read, but the function is compiled
+on the first call.
 
 Compare with `numpy_loop`: compiled loops in place of array operations, weights transposed, pixels as bytes.
 """

@@ -1,7 +1,10 @@
 """What else the machine did."""
 
+from types import SimpleNamespace
+
 from benchmarks.measure import conditions
 from benchmarks.measure.conditions import Counters, Watch
+from benchmarks.measure.suite import Suite
 from benchmarks.runs.saved import Conditions
 
 
@@ -62,9 +65,26 @@ def test_what_workers_use_is_not_that_of_others():
 def test_beside_a_busy_core_there_is_advice():
     advice = Conditions(other_cores=0.93).advice(threads=2)
     assert advice == (
-        "something else keeps 0.93 cores busy, and 2 threads that wait for each other then take many times as long: "
-        "stop it, or measure with --torch-threads 1"
+        "something else keeps 0.93 cores busy; 2 threads wait for each other, so all take many times as long where one "
+        "shares its core: stop it, or measure with --torch-threads 1"
     )
     assert Conditions(other_cores=0.93).advice(threads=1) is None
     assert Conditions(other_cores=0.1).advice(threads=2) is None
     assert Conditions().advice(threads=2) is None
+
+
+def test_who_waits_is_told_once_that_a_core_is_busy():
+    said = []
+    suite = SimpleNamespace(
+        watch=SimpleNamespace(look=lambda: 0.93),
+        settings=SimpleNamespace(threads=2),
+        workers=SimpleNamespace(say=said.append),
+        advised=False,
+    )
+    for _ in range(3):
+        Suite.look_around(suite)
+    (advice,) = said
+    assert advice.endswith("measure with --torch-threads 1")
+    suite.advised, suite.settings.threads = False, 1
+    Suite.look_around(suite)
+    assert len(said) == 1

@@ -75,7 +75,7 @@ def test_the_words_of_the_findings_still_hold():
     words = {row.own.name: run.words[row.key] for row in run.rows}
     microseconds = {row.own.name: run.difference(row).value / row.setting.steps * 1e6 for row in run.rows}
     assert (words["compile_step"], words["jax_scan"], words["nn_dataloader"]) == ("slower", "faster", "slower")
-    assert words["autograd_outofplace"] == "same"
+    assert words["manual_outofplace"] == "same"
     layers = sum(microseconds[name] for name in ("nn_parameter", "nn_linear", "nn_optimizer", "nn_dataset"))
     assert layers < -microseconds["autograd_cross_entropy"] < microseconds["nn_dataloader"]
 
@@ -118,6 +118,7 @@ def test_the_sums_are_those_of_the_museum_the_mutants_and_the_proof():
     )
     mutants = re.match(r"\D+(\d+) mutants, (\d+) rejected by the checker, (\d+) survivors\.", results["mutants"])
     alike = re.search(r"identical code, idle, (\d+) rows .*\| (\d+) false ", results["trust/trust"])
+    simulated = re.findall(r"simulated, (\d+) tables .*: (.+?) +\| .* \| ([\d.]+)% ", results["trust/trust"])
     right = re.search(r"a right trainer: loss ([\d.]+), accuracy ([\d.]+)%", results["mistakes"])
     checker, measuring, machines, readme = (
         " ".join((ROOT / page).read_text(encoding="utf-8").split())
@@ -135,6 +136,13 @@ def test_the_sums_are_those_of_the_museum_the_mutants_and_the_proof():
         "Of {} rows of code against itself, each side in one process, {} were called different".format(*alike.groups())
         in measuring
     )
+    assert len(simulated) == 8
+    assert {f"{int(tables):,}".replace(",", " ") for tables, _, _ in simulated} == {"10 000"}
+    shares = [(what, float(share)) for _, what, share in simulated]
+    assert all(share == 0 for what, share in shares if what == "tables with a false alarm")
+    assert all(share >= 98.5 for what, share in shares if what == "intervals that hold the truth")
+    assert "no table of identical code had a false word, and the intervals hold what they should" in measuring
+    assert "10 000 tables" in measuring
 
 
 # --- how they are filled in ---------------------------------------------------------------------------------

@@ -148,6 +148,11 @@ def test_the_exit_status_tells_of_the_refused(mixed):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_who_does_not_wait_in_front_of_a_terminal_is_told_of_no_progress(mixed):
+    done, _ = mixed
+    assert ": row " not in done.stdout + done.stderr
+
+
 def test_a_file_for_another_device_is_no_row(mixed):
     assert "elsewhere" not in mixed[0].stdout
 

@@ -193,6 +193,9 @@ def test_who_waits_is_told_which_row_it_was_and_how_long_the_others_take(begun, 
     waiting.suite, waiting.begun = SimpleNamespace(row_count=36, rows_left=30), 100.0
     monkeypatch.setattr(session, "perf_counter", lambda: 130.0)  # 5 s a row
     assert waiting.progress("manual_inplace-cpu") == "manual_inplace-cpu: row 6 of 36, about 2:30 left"
+    first = begun(part="0", processes="3")
+    first.suite, first.begun = waiting.suite, waiting.begun
+    assert first.progress("a-cpu") == "a-cpu: process 1 of 3, row 6 of 36, about 8:30 left"
 
 
 def test_without_pytests_terminal_nothing_is_measured(begun, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 import implementations
 from benchmarks import compare, report
 from benchmarks.measure import processes
-from benchmarks.runs import museum, saved
+from benchmarks.runs import museum, saved, statistics
 from benchmarks.runs.row import FINGERPRINT
 from benchmarks.show import cells, layers, table
 from tests.made_up import CONDITIONS, aa_check, content, info, row, run
@@ -252,16 +252,16 @@ def damaged_runs():
         "a field of another type": (changed(threads="2"), "a row without a usable 'threads'"),
         "a field that is true": (changed(threads=True), "a row without a usable 'threads'"),
         "no list of times": (changed(own_cpu_seconds=3), "a row without a usable 'own_cpu_seconds'"),
-        "times that are text": (good.replace("0.1,", '"0.1",', 1), "a value in own_seconds that is no positive number"),
-        "negative times": (good.replace("0.1,", "-0.1,", 1), "a value in own_seconds that is no positive number"),
-        "endless times": (good.replace("0.1,", "Infinity,", 1), "a value in own_seconds that is no positive number"),
-        "times that are no number": (good.replace("0.1,", "NaN,", 1), "a value in own_seconds that is no positive"),
+        "times that are text": (good.replace("0.1,", '"0.1",', 1), "has '0.1' in own_seconds; expected a finite"),
+        "negative times": (good.replace("0.1,", "-0.1,", 1), "has '-0.1' in own_seconds; expected a finite"),
+        "endless times": (good.replace("0.1,", "Infinity,", 1), "has 'inf' in own_seconds; expected a finite"),
+        "times that are no number": (good.replace("0.1,", "NaN,", 1), "has 'nan' in own_seconds; expected a finite"),
         "times that are nothing": (good.replace("0.1,", "0,", 1), "has no pairs, or times of 0 seconds"),
         "an order of numbers": (
             changed(baseline_first=[1, 0] * 5),
-            "a value in baseline_first that is no true or false",
+            "has '1' in baseline_first; expected true or false",
         ),
-        "a process that is none": (changed(process=[-1] * 10), "a value in process that is no whole number"),
+        "a process that is none": (changed(process=[-1] * 10), "has '-1' in process; expected a whole number of at"),
         "a huge count": (good.replace("50000", "1" + "0" * 400), "as its rows; expected a finite number"),
         "a number of too many digits": (good.replace("50000", "1" * 5000), "not JSON, or cut off"),
         "an error that is no number": (good.replace("1.25", "NaN"), "has nan as its error; expected a finite number"),
@@ -436,7 +436,7 @@ def test_a_margin_decides_what_is_the_same():
 @pytest.mark.parametrize(
     ("own_seconds", "trouble"),
     [
-        ([0.1] * 10, "the reference and its copy on cpu seem to differ, 2.000 (2.000 to 2.000) with a margin of 0.01"),
+        ([0.1] * 10, "the reference and its copy on cpu seem to differ, 2.000 (2.000 to 2.000) with a margin of 1 %"),
         ([0.19, 0.21] * 5, "the reference and its copy on cpu cannot be told to be the same, 1.001 (0.952 to 1.053)"),
     ],
 )
@@ -494,7 +494,7 @@ def test_a_machine_that_allows_no_margin_says_so():
         "half of 10 %; meanwhile other processes kept"
     )
     assert run(row(), aa_checks=[aa_check(own=0.1)], margin=None).cannot_judge.startswith(
-        "the reference and its copy on cpu seem to differ, 2.000 (2.000 to 2.000) with a margin of 0.1;"
+        "the reference and its copy on cpu seem to differ, 2.000 (2.000 to 2.000) with a margin of 10 %;"
     )
 
 
@@ -550,8 +550,25 @@ def test_a_run_says_by_which_slices_it_was_timed():
         ((row(), row("b")), "10 a row; the 99 %"),
         ((row(slice_rows=640), row("b", slice_rows=640)), "10 a row, timed by slices of 640 rows; the 99 %"),
         ((row(slice_rows=640), row("b")), "10 a row, timed by slices of 640 rows, 1 of them by whole runs; the 99 %"),
+        (
+            (row(slice_rows=640, process=[0] * 4 + [1] * 6), row("b", process=[0] * 4 + [1] * 6)),
+            "10 a row in 2 fresh processes, timed by slices of 640 rows, 1 of them, in some processes at least, by",
+        ),
     ):
         assert dict(table.facts(run(*rows)))["pairs"].startswith(words)
+
+
+def test_a_run_says_how_precise_it_is_and_how_many_rows_that_differ_have_a_word():
+    wide = [0.1, 0.3] * 5  # 2 or 0.67 times as fast as the other: 1.15, 58 % to either side
+    rows = [row("same", own=0.2), row("faster"), *(row(f"unclear{number}", own_seconds=wide) for number in range(3))]
+    narrow = "half of all 99 % intervals reach at most 57.7 % to either side"
+    assert precision_of(run(*rows)) == f"{narrow}; words for 1 of the 4 rows that seem to differ by more than 1 %"
+    assert precision_of(run(*rows, aa_checks=[aa_check(own=0.1)])) == narrow
+    assert precision_of(run(*rows[:2])).startswith("half of all 99 % intervals reach at most 0 %")
+
+
+def precision_of(run):
+    return dict(table.facts(run))["precision"]
 
 
 # --- two runs -----------------------------------------------------------------------------------------------
@@ -590,8 +607,7 @@ def test_a_run_from_a_machine_that_could_not_judge_is_refused():
 
 
 def compared(a, b):
-    changes = compare.changes(a, b)
-    return compare.lines(a, b, changes, compare.words(a, b, changes))
+    return compare.lines(a, b, compare.verdicts(a, b, compare.changes(a, b)))
 
 
 def test_a_row_is_compared_through_its_ratio_not_its_time():
@@ -638,8 +654,15 @@ def test_swapping_the_runs_inverts_the_comparison():
     for name, change in there.items():
         one, other = change.interval(0.02), back[name].interval(0.02)
         assert one == (-other.value, -other.high, -other.low)
-    assert compare.words(a, b, there) == {"a-cpu": "unclear", "b-cpu": "slower", "c-cpu": "faster", "d-cpu": "same"}
-    assert compare.words(b, a, back) == {"a-cpu": "unclear", "b-cpu": "faster", "c-cpu": "slower", "d-cpu": "same"}
+    words_there, words_back = (
+        {name: verdict.word for name, verdict in compare.verdicts(*runs).items()}
+        for runs in ((a, b, there), (b, a, back))
+    )
+    assert words_there == {"a-cpu": "unclear", "b-cpu": "slower", "c-cpu": "faster", "d-cpu": "same"}
+    assert words_back == {"a-cpu": "unclear", "b-cpu": "faster", "c-cpu": "slower", "d-cpu": "same"}
+    line = compared(a, b)[0]
+    judged = statistics.exponential(compare.verdicts(a, b, there)["a-cpu"].interval)
+    assert line[4:6] == [f"{judged.low:.3f} to {judged.high:.3f}", "unclear"]
 
 
 # --- the commands -------------------------------------------------------------------------------------------
@@ -740,7 +763,8 @@ def test_processes_that_did_not_measure_the_same_are_not_joined():
         }
         for numpy in ("2.4.0", "2.4.1")
     ]
-    with pytest.raises(processes.Unlike, match="numpy of manual_inplace is another in process 2"):
+    message = r"^numpy of manual_inplace is 2\.4\.1 in process 2, 2\.4\.0 in process 1; expected the same in all"
+    with pytest.raises(processes.Unlike, match=message):
         processes.merged(parts)
 
 
@@ -802,6 +826,20 @@ def test_the_published_runs_have_their_tables():
         assert path.with_suffix(".md").read_text() == report.pages(path)[".md"]
 
 
-@pytest.mark.parametrize("name", ["cpu", "ladder", "growth"])
-def test_published_runs_are_of_at_least_five_processes(name):
-    assert min(len(set(row.process)) for row in saved.load(ROOT / "results" / f"{name}.json").rows) >= 5
+@pytest.mark.parametrize(("name", "least"), [("cpu", 12), ("ladder", 12), ("growth", 8)])
+def test_published_runs_are_of_several_processes_and_of_one_commit(name, least):
+    path = ROOT / "results" / f"{name}.json"
+    assert min(len(set(row.process)) for row in saved.load(path).rows) >= least
+    commit = json.loads(path.read_text(encoding="utf-8"))["commit_info"]
+    assert re.fullmatch("[0-9a-f]{40}", commit["id"])
+    assert commit["dirty"] is False
+
+
+def test_the_proof_and_the_published_runs_are_of_one_checker():
+    hashes = {
+        row.setting.checker_sha256
+        for name in ("cpu", "ladder", "growth", "ranks")
+        for row in saved.load(ROOT / "results" / f"{name}.json").rows
+    }
+    proof = json.loads((ROOT / "results" / "trust" / "trust.json").read_text(encoding="utf-8"))
+    assert hashes == {proof["machine"]["checker_sha256"]}

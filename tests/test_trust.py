@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.measure import slices
 from benchmarks.proof import noise, trust
 from benchmarks.proof.trust import Part
 from benchmarks.runs import saved
 
-PARTS = (Part(0.0, False, 3, 1), Part(0.05, True, 2, 1))
+PARTS = (Part(0.0, False, 3, 1, 90), Part(0.05, True, 2, 1, 80))
 
 
 @pytest.fixture
@@ -62,6 +63,8 @@ def test_a_stopped_proof_goes_on_where_it_was(quick, monkeypatch, capsys):
     assert re.search(r'\| no false verdict, at least 2 "same" +\| 0 false \(3 unclear\) ', page)
     assert "| at least 80 %, never the wrong sign | 100%, 0 wrong (intervals 0.0% to either side) " in page
     assert "simulated, 4 tables for each kind of noise" in page
+    assert "20000 rows of digits an epoch" in page
+    assert re.search(r"^\* rows timed by the code of commit \w+(, with changes)?$", page, re.MULTILINE)
     before = len(timed)
     trust.main()
     assert len(timed) == before
@@ -77,6 +80,18 @@ def test_another_machine_does_not_go_on_with_it_nor_are_other_rows(quick, monkey
     (quick / "trust.json").write_text(json.dumps({"format": trust.FORMAT, "machine": machine}))
     with pytest.raises(SystemExit, match=f"begun with {field} {begun}, here it is {here}; move it away to begin anew"):
         trust.main()
+
+
+def test_rows_that_are_timed_are_cut_as_those_of_most_tables_are():
+    assert slices.places(trust.DATA_ROWS, 64, 1)
+
+
+def test_every_commit_that_timed_rows_is_noted_once(monkeypatch):
+    state = {}
+    for now in ("abc", "abc", "def, with changes"):
+        monkeypatch.setattr(trust, "commit", lambda now=now: now)
+        trust.note_commit(state)
+    assert state["commits"] == ["abc", "def, with changes"]
 
 
 def test_what_stops_it_leaves_what_was_found(quick, monkeypatch):
@@ -112,7 +127,7 @@ def test_a_proof_of_the_old_kind_is_not_continued(quick):
 
 
 def test_an_aa_check_belongs_to_its_table(quick, monkeypatch):
-    monkeypatch.setattr(trust, "PARTS", (Part(0.0, False, 31, 1),))
+    monkeypatch.setattr(trust, "PARTS", (Part(0.0, False, 31, 1, 90),))
     monkeypatch.setattr(trust, "row", lambda contest, part, number: raced(0.0))
     state = {}
     trust.measure(state, lambda: None)

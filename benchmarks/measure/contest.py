@@ -278,13 +278,13 @@ class Contest:
     def places_for(self, own: Entrant, baseline: Entrant) -> tuple[Slice, ...]:
         """The same, or none where these two are better timed by whole runs. A warm-up, too: no row has its times."""
         quotients: list[float] = []
-        while len(quotients) < TRIES:
-            whole = self.times(own, baseline, (), len(quotients))
-            sliced = self.places and self.times(own, baseline, self.places, len(quotients))
+        for number in range(TRIES):
+            whole = self.times(own, baseline, (), number)
+            sliced = self.places and self.times(own, baseline, self.places, number)
             if not (sliced and slices.fit(*sliced, self.case.problem.steps)):
                 return ()
             quotients.append(slices.quotient(sliced, whole))
-            if slices.agree(quotients[:1]):
+            if number == 0 and slices.agree(quotients):  # only where the first try is off are there others
                 return self.places
         return self.places if slices.agree(quotients) else ()
 
@@ -402,7 +402,8 @@ class Contest:
 
     def row(self, own: Entrant, baseline: Entrant, pairs: list[Pair]) -> Row:
         """What was measured. Now that it has its times, steps are counted, but for an A/A check, and in one process."""
-        counts = None if own.name == COPY or self.suite.settings.part else self.suite.counts
+        is_counted = own.name != COPY and self.suite.settings.part in (None, 0)  # the others would count the same
+        counts = self.suite.counts if is_counted else None
         return Row(
             setting=self.setting,
             own=own.side([pair.own for pair in pairs], counts and counts(own.name, self, own.worker)),
@@ -417,7 +418,7 @@ class Contest:
 
     def group(self, own: Entrant, baseline: Entrant) -> str:
         """The group of a row in pytest-benchmark's own tables: rows that answer one question in one place."""
-        facts = vars(self.setting) | {"baseline_source_sha256": sources.sha256(REFERENCE)}
+        facts = vars(self.setting) | {"baseline_source_sha256": sources.sha256(baseline.name)}
         for prefix, entrant in (("", own), ("baseline_", baseline)):
             facts |= {f"{prefix}{field}": value for field, value in entrant.placement.items()}
         words = [

@@ -16,7 +16,7 @@ from benchmarks.runs import saved, statistics
 from benchmarks.runs.row import FINGERPRINT, Row, joined
 
 Content = dict[str, Any]  # of a file, or of a part of it
-STOPPED = (0, 1)  # how pytest ends if it went through all rows: all timed, or some without a time
+FINISHED = (0, 1)  # how pytest ends if it went through all rows: all timed, or some without a time
 SECONDS_TO_END = 30  # for a process that is interrupted: it ends what it has started
 
 
@@ -36,7 +36,7 @@ def contents(arguments: Sequence[str], folder: Path, count: int) -> Iterator[Con
             path = Path(place, f"{part}.json")
             options = [f"--part={part}", f"--benchmark-json={path}", "--quiet", "--no-header"]
             status = status_of([sys.executable, "-m", "pytest", *arguments, *options], folder)
-            if status not in STOPPED or not path.exists():
+            if status not in FINISHED or not path.exists():
                 raise Ended(status)
             yield json.loads(path.read_text(encoding="utf-8"))
 
@@ -107,7 +107,10 @@ def joined_row(parts: Sequence[Content]) -> Content:
     for number, part in enumerate(parts):
         for field in (*FINGERPRINT, "source_sha256"):
             if part.get(field) != parts[0].get(field):
-                raise Unlike(f"{field} of {part['name']} is another in process {number + 1}: was something changed?")
+                raise Unlike(
+                    f"{field} of {part['name']} is {part.get(field)} in process {number + 1}, {parts[0].get(field)} in "
+                    "process 1; expected the same in all: change nothing while they run"
+                )
     return joined([Row.from_dict(part) for part in parts], range(len(parts))).to_dict()
 
 

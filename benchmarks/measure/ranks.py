@@ -165,9 +165,9 @@ class Rank(Work):
         return slowest.median().item()
 
     def exchange_seconds(self) -> float | None:
-        """That a step takes more than where nothing is exchanged, and what comes of it is wrong: the median of a few.
+        """How many seconds more a step takes than in silence, where nothing is exchanged and what comes of it is wrong.
 
-        None where that is not more, where it does not run in silence, or where there are not rows enough.
+        From laps of two lengths; the median of TURNS. None where it is not more, fails in silence, or rows are too few.
         """
         long, short = STEPS
         if len(self.problem.x) < long * self.problem.batch_size:

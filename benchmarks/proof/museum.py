@@ -280,4 +280,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"error: cannot write {error.filename}: {error.strerror}")
     print(text)
-    sys.exit("a mistake is not noticed" if "NOT NOTICED" in text else 0)
+    unnoticed = [each.name for each in found.mistakes if not each.problems]
+    if unnoticed:
+        names = ", ".join(unnoticed)
+        sys.exit(f"error: the checker does not notice {names}: add a problem that does to reference/equivalence.py")

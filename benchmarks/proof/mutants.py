@@ -184,4 +184,6 @@ def main() -> None:
     text = page(survivors, counts) + "\n"
     PAGE.write_text(text, encoding="utf-8")
     print(text)
-    sys.exit("a survivor is not explained" if "UNEXPLAINED" in text else 0)
+    unexplained = [mutant.change for mutant in survivors if not reason(mutant)]
+    if unexplained:
+        sys.exit(f"error: {'; '.join(unexplained)}: explain it in EQUAL, or give the checker a problem that notices it")

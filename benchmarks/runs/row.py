@@ -287,12 +287,14 @@ def check_pairs(row: Row) -> None:
     for key, kind in KINDS.items():
         if get_origin(kind) is not tuple:
             continue
-        values, (kind, _) = attrgetter(LAYOUT[key])(row), get_args(kind)
+        values, (one, _) = attrgetter(LAYOUT[key])(row), get_args(kind)
         if len(values) != count:
             raise RowError(f"row {name} has {len(values)} {key} but {count} own_seconds")
-        if not all(is_a(value, kind) and (kind is bool or 0 <= value < LARGEST) for value in values):
-            expected = {bool: "true or false", int: "whole number of at least 0"}.get(kind, "positive number")
-            raise RowError(f"row {name} has a value in {key} that is no {expected}")
+        bad = [value for value in values if not (is_a(value, one) and (one is bool or 0 <= value < LARGEST))]
+        if bad:
+            numbers = {bool: "true or false", int: "a whole number of at least 0"}
+            expected = numbers.get(one, "a finite number of at least 0")
+            raise RowError(f"row {name} has {str(bad[0])[:20]!a} in {key}; expected {expected}")
     if not min(row.own.seconds + row.baseline.seconds, default=0) > 1 / LARGEST:
         raise RowError(f"row {name} has no pairs, or times of 0 seconds")
     for process in set(row.process):

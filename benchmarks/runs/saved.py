@@ -64,8 +64,8 @@ class Conditions:
         if threads == 1 or (self.other_cores or 0) < MUCH_OTHER_LOAD:
             return None
         return (
-            f"something else keeps {self.other_cores:.2f} cores busy, and {threads} threads that wait for each other "
-            f"then take many times as long: stop it, or measure with --torch-threads {threads - 1}"
+            f"something else keeps {self.other_cores:.2f} cores busy; {threads} threads wait for each other, so all "
+            f"take many times as long where one shares its core: stop it, or measure with --torch-threads {threads - 1}"
         )
 
 
@@ -126,7 +126,9 @@ class Run:
 
     @cached_property
     def judging_margin(self) -> float | None:
-        """The least ratio that counts, less 1: as asked for, or what the A/A checks allow; None if they allow none."""
+        """The least ratio that counts, less 1: as asked for, or as A/A checks allow; None if nothing can be judged."""
+        if self.cannot_judge:
+            return None
         if self.margin is not None:
             return self.margin
         return statistics.least_margin(self.log_ratios[check.key] for check in self.aa_checks)
@@ -134,7 +136,7 @@ class Run:
     @cached_property
     def verdicts(self) -> dict[Key, Verdict]:
         """The Verdict of each row by its key; empty where the machine could not judge."""
-        if self.cannot_judge or self.judging_margin is None:
+        if self.judging_margin is None:
             return {}
         return statistics.verdicts({row.key: self.samples[row.key] for row in self.rows}, self.judging_margin)
 
@@ -170,11 +172,11 @@ class Run:
         margin = self.margin or statistics.MARGINS[-1]
         word = statistics.word(found, margin)
         if word in ("faster", "slower"):
-            return f"seem to differ, {ratio} with a margin of {margin:.3g}"
+            return f"seem to differ, {ratio} with a margin of {margin * 100:.3g} %"
         if self.margin is None and statistics.least_margin([found]) is None:
             return f"cannot be told to be the same, {ratio}, not even within half of {margin * 100:g} %"
         if self.margin is not None and word == "unclear":
-            return f"cannot be told to be the same, {ratio} with a margin of {margin:.3g}"
+            return f"cannot be told to be the same, {ratio} with a margin of {margin * 100:.3g} %"
         return ""
 
 

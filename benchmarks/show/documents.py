@@ -115,8 +115,19 @@ def filled_table(text: str, columns: list[str], source: Source, fastest_first: b
     header, line, *body = text.splitlines()
     rows = [filled_row(row, columns, source) for row in body]
     if fastest_first:
-        rows.sort(key=lambda cells: float(cells[1]), reverse=True)
+        rows.sort(key=first_figure, reverse=True)
     return "\n".join([header, line, *map(joined, rows), ""])
+
+
+def first_figure(cells: list[str]) -> float:
+    """What rows are sorted by. Raises DocumentError."""
+    try:
+        return float(cells[1])
+    except ValueError:
+        raise DocumentError(
+            f"row {name_in(cells[0])!r} has {cells[1]!r} as its first figure; expected a number to sort by: time that "
+            "row, or take it out of the table"
+        ) from None
 
 
 def filled_row(line: str, columns: list[str], source: Source) -> list[str]:

@@ -141,7 +141,7 @@ def shared(run: Run, device: str) -> list[Shared]:
                     exchange={
                         row.setting.batch_size: row.own.exchange_seconds
                         for row in run.rows
-                        if row.own.name == name and row.own.exchange_seconds is not None
+                        if (row.own.name, row.setting.device) == (name, device) and row.own.exchange_seconds is not None
                     },
                 )
             )

@@ -1,5 +1,6 @@
 """A run as one table, for the terminal and for Markdown. Needs no torch, numpy only for several processes."""
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -16,7 +17,7 @@ WIDTH = 120  # of a terminal
 TERMINAL = "simple"  # tabulate's style for it
 MORE_THAN_EXPLAINED = 1.05  # cores busy over threads: the CPU clock is not exact
 # Left out, in this order, until the table fits.
-DISPENSABLE = ("first call", "x floor", "lines", "us/step more", "judged by")
+DISPENSABLE = ("first call", "x floor", "lines", "us/step more", "error", "judged by")
 CHOICES = (
     *("ms/epoch", "us/step", "x floor", "baseline", "x baseline", "99 % interval", "judged by", "verdict"),
     *("us/step more", "first call", "error", "lines", *cells.COUNTS, "kernels/epoch", "exchange"),
@@ -49,6 +50,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("floor", "; ".join(floors(rows))),
         ("versions", f"python {setting.python}, torch {setting.torch}, numpy {setting.numpy}"),
         ("pairs", f"{count} a row{fresh}{slices(rows)}; the 99 % interval holds the true median in 99 % of runs"),
+        ("precision", precision(run)),
         ("A/A check", "; ".join(aa_checks(run))),
         ("verdicts", meaning_of_words(run)),
     ]
@@ -78,13 +80,28 @@ def slices(rows: Sequence[Row]) -> str:
     if not lengths:
         return ""
     whole = sum(row.slice_rows is None for row in rows)
-    but = f", {whole} of them by whole runs" if whole else ""
+    in_some = ", in some processes at least," if len(set(rows[0].process)) > 1 else ""
+    but = f", {whole} of them{in_some} by whole runs" if whole else ""
     return f", timed by slices of {', '.join(map(str, lengths))} rows{but}"
+
+
+def precision(run: Run) -> str:
+    """How narrow the intervals are, and how many rows have a word of those that need one."""
+    ratios = [run.ratio(row) for row in run.rows]
+    half = median((ratio.high - ratio.low) / 2 / ratio.value for ratio in ratios)
+    narrow = f"half of all 99 % intervals reach at most {half * 100:.3g} % to either side"
+    if run.judging_margin is None:
+        return narrow
+    edge = math.log1p(run.judging_margin)
+    off = [row.key for row in run.rows if abs(run.log_ratios[row.key].value) > edge]
+    told = sum(run.words[key] in ("faster", "slower") for key in off)
+    differ = f"{len(off)} rows that seem to differ by more than {run.judging_margin * 100:.3g} %"
+    return f"{narrow}; words for {told} of the {differ}"
 
 
 def what_counts(run: Run) -> str:
     """The least difference that counts in this run, and who says so."""
-    if run.cannot_judge or run.judging_margin is None:
+    if run.judging_margin is None:
         return "none: this machine cannot judge now"
     percent = f"{run.judging_margin * 100:.3g} %"
     if run.margin is None:
@@ -101,7 +118,7 @@ def aa_checks(run: Run) -> Iterator[str]:
 
 def meaning_of_words(run: Run) -> str:
     """What the words mean and how sure they are, or why there are none."""
-    if run.cannot_judge or run.judging_margin is None:
+    if run.judging_margin is None:
         return f"none, this machine cannot judge now: {run.cannot_judge}"
     of_these = "" if len(set(run.rows[0].process)) > 1 else "; of these processes: fresh ones may differ, --processes"
     return meaning(run.judging_margin, len(run.rows)) + of_these
