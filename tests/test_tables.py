@@ -546,13 +546,16 @@ def test_a_run_beside_other_load_says_what_helps():
 
 
 def test_a_run_says_by_which_slices_it_was_timed():
+    by_slices = "10 a row, timed by slices of 640 rows"
+    some = {"process": [0] * 4 + [1] * 6}
     for rows, words in (
         ((row(), row("b")), "10 a row; the 99 %"),
-        ((row(slice_rows=640), row("b", slice_rows=640)), "10 a row, timed by slices of 640 rows; the 99 %"),
-        ((row(slice_rows=640), row("b")), "10 a row, timed by slices of 640 rows, 1 of them by whole runs; the 99 %"),
+        ((row(slice_rows=640), row("b", slice_rows=640)), f"{by_slices}; the 99 %"),
+        ((row(slice_rows=640), row("b")), f"{by_slices}, 1 of 2 lines of the table by whole runs; the 99 %"),
         (
-            (row(slice_rows=640, process=[0] * 4 + [1] * 6), row("b", process=[0] * 4 + [1] * 6)),
-            "10 a row in 2 fresh processes, timed by slices of 640 rows, 1 of them, in some processes at least, by",
+            (row(slice_rows=640, **some), row("b", **some)),
+            "10 a row in 2 fresh processes, timed by slices of 640 rows, 1 of 2 lines of the table by whole runs in "
+            "some processes at least; the 99 %",
         ),
     ):
         assert dict(table.facts(run(*rows)))["pairs"].startswith(words)

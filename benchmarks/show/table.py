@@ -80,8 +80,8 @@ def slices(rows: Sequence[Row]) -> str:
     if not lengths:
         return ""
     whole = sum(row.slice_rows is None for row in rows)
-    in_some = ", in some processes at least," if len(set(rows[0].process)) > 1 else ""
-    but = f", {whole} of them{in_some} by whole runs" if whole else ""
+    in_some = " in some processes at least" if len(set(rows[0].process)) > 1 else ""
+    but = f", {whole} of {len(rows)} lines of the table by whole runs{in_some}" if whole else ""
     return f", timed by slices of {', '.join(map(str, lengths))} rows{but}"
 
 
