@@ -285,19 +285,22 @@ def lists(project):
     options = ("--batch-size=1,16,500", "--rows=100,400", "--pairs=8", f"--benchmark-json={path}")
     once = TRAIN + "    time.sleep(0.02)\n"
     for_many = TRAIN + "    if len(x) == 400:\n        time.sleep(0.2)\n"
+    later = "    if len(x) == 400:\n        CALLS.append(epochs)\n        epochs = len(CALLS)\n"
     raises = TRAIN + "    if sys.getprofile():\n        raise OSError('seen')\n"
     dies = TRAIN + "    sys.getprofile() and os._exit(9)\n"
     with added(
         project,
         bad=NEW_FILES["wrong_on_many_rows"],
         pays_once=RIGHT.replace(TRAIN, "import time\n\n\n" + once),
+        wrong_later=RIGHT.replace(TRAIN, "CALLS = []\n\n\n" + TRAIN + later),
         looks_fast=RIGHT.replace(TRAIN, "import time\n\n\n" + for_many),
         raises_when_counted=RIGHT.replace(TRAIN, "import sys\n\n\n" + raises),
         dies_when_counted=RIGHT.replace(TRAIN, "import os\nimport sys\n\n\n" + dies),
     ):
         names = (
             "(numpy_loop and not batch1-) or (manual_inplace and batch16-) or (bad and batch500-)"
-            " or (when_counted and batch16-rows400) or ((manual_inplace or pays_once or looks_fast) and batch1-rows400)"
+            " or (when_counted and batch16-rows400) or ((manual_inplace or pays_once or looks_fast or wrong_later)"
+            " and batch1-rows400)"
         )
         return bench(project, "--benchmark-only", *options, "-k", names), path
 
@@ -331,8 +334,14 @@ def test_lists_give_one_row_for_each_combination(lists, rows_of_lists):
 def test_one_wrong_problem_of_several_has_no_time(lists):
     done, _ = lists
     assert done.returncode == 1
-    assert "1 failed, 12 passed" in done.stdout
+    assert "2 failed, 12 passed" in done.stdout
     assert re.search(r"^bad-cpu-batch500-rows400 wrong: the timed problem: the update is off", done.stdout, re.M)
+
+
+def test_what_is_wrong_on_all_rows_alone_and_not_at_first_has_no_time(lists):
+    """It is timed by slices, on which it is right."""
+    done, _ = lists
+    assert re.search(r"^wrong_later-cpu-batch1-rows400 wrong: the timed problem: the update is off", done.stdout, re.M)
 
 
 def test_unlike_rows_land_in_different_groups(mixed, lists):

@@ -568,6 +568,7 @@ def test_a_run_says_how_precise_it_is_and_how_many_rows_that_differ_have_a_word(
     assert precision_of(run(*rows)) == f"{narrow}; words for 1 of the 4 rows that seem to differ by more than 1 %"
     assert precision_of(run(*rows, aa_checks=[aa_check(own=0.1)])) == narrow
     assert precision_of(run(*rows[:2])).startswith("half of all 99 % intervals reach at most 0 %")
+    assert precision_of(run(rows[0])) == "half of all 99 % intervals reach at most 0 % to either side"  # none to tell
 
 
 def precision_of(run):
@@ -753,6 +754,9 @@ def test_a_row_that_was_timed_in_another_manner_is_no_success(save):
         done = command("benchmarks.compare", a, save(row(own=1.0, slice_rows=other), name="b.json"))
         assert done.returncode == 3
         assert f"not comparable  A by slices of 640 rows, B by {words}\n" in done.stdout
+        assert "hold a wrong word" not in done.stdout  # there are no words
+    done = command("benchmarks.compare", a, save(row(source_sha256="cc"), name="b.json"))
+    assert "B by whole runs; source changed\n" in done.stdout
 
 
 def test_processes_that_did_not_measure_the_same_are_not_joined():

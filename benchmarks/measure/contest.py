@@ -289,9 +289,10 @@ class Contest:
         return self.places if slices.agree(quotients) else ()
 
     def times(self, own: Entrant, baseline: Entrant, places: Sequence[Slice], number: int) -> tuple[Time, Time]:
-        """Of one run of each side, on the task of this number."""
+        """Of one run of each side, on the task of this number. Raises Wrong or NotComparable if a result is wrong."""
         self.begin(own, baseline, places)
         pair = race.pair(own, Blamed(baseline), self.task(Random(number), places), number % 2 == 0)
+        self.check(own, baseline, pair)
         return pair.own.time, pair.baseline.time
 
     def lacks(self, name: str) -> str:

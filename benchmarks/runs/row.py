@@ -275,6 +275,8 @@ def check_values(row: Row) -> None:
     name, setting = row.own.name, row.setting
     if min(setting.epochs, setting.steps, setting.rows, setting.batch_size) < 1:
         raise RowError(f"row {name} has no epochs, steps, rows or batches")
+    if row.slice_rows == 0:
+        raise RowError(f"row {name} has slices of 0 rows; expected at least 1, or none")
     if not setting.floor_seconds > 1 / LARGEST:
         raise RowError(f"row {name} has a floor of {setting.floor_seconds} seconds, expected more than 0")
     if (setting.hand_off_seconds or 0) * setting.steps > setting.floor_seconds:

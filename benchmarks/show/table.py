@@ -94,6 +94,8 @@ def precision(run: Run) -> str:
         return narrow
     edge = math.log1p(run.judging_margin)
     off = [row.key for row in run.rows if abs(run.log_ratios[row.key].value) > edge]
+    if not off:
+        return narrow
     told = sum(run.words[key] in ("faster", "slower") for key in off)
     differ = f"{len(off)} rows that seem to differ by more than {run.judging_margin * 100:.3g} %"
     return f"{narrow}; words for {told} of the {differ}"
