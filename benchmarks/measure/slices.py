@@ -22,7 +22,7 @@ FEWEST_STEPS = (sum(COUNTS.values()) + 1) * LONG  # of a run that is cut: each s
 MOST_PLACES = 100  # of long slices: each is prepared for itself
 MOST_PAID_ONCE = 15  # steps: beyond, the difference of two slices tells too little of a step
 SHORT_RUNS = 0.015  # seconds of both sides together: nothing is won by cutting them
-MOST_APART = 1.2  # a ratio by slices from that by whole runs; a single try, in peace, is up to 1.1 off
+MOST_APART = 1.1  # a ratio by slices from that by whole runs; in peace one try of twenty is farther off by chance
 
 
 class Slice(NamedTuple):
