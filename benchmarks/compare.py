@@ -146,19 +146,14 @@ def completed(own_id: str, fixed: Mapping[str, int]) -> str:
 
 def cells(row_a: Row | None, row_b: Row | None, verdict: Verdict | None, reason: str) -> list[str]:
     """What one row of either run is beside the other: B's ratio over A's, and the word for it."""
-    if row_a and row_b and not verdict:
-        return ["", "", UNLIKE, f"A by {manner(row_a)}, B by {manner(row_b)}{changed(row_a, row_b)}"]
-    if not (row_a and row_b and verdict):
+    if not (row_a and row_b):
         why = reason.partition(":")[0]
         return ["", "", UNLIKE, f"only in {'A' if row_a else 'B'}" + (f": {why}" if why else "")]
+    notes = [] if row_a.own.source_sha256 == row_b.own.source_sha256 else ["source changed"]
+    if not verdict:
+        return ["", "", UNLIKE, "; ".join([f"A by {manner(row_a)}, B by {manner(row_b)}", *notes])]
     quotient = statistics.exponential(verdict.interval)
-    note = changed(row_a, row_b).removeprefix("; ")
-    return [f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", verdict.word, note]
-
-
-def changed(row_a: Row, row_b: Row) -> str:
-    """That the file has changed, as the end of a line; "" if it has not."""
-    return "" if row_a.own.source_sha256 == row_b.own.source_sha256 else "; source changed"
+    return [f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", verdict.word, "; ".join(notes)]
 
 
 def manner(row: Row) -> str:

@@ -834,7 +834,7 @@ def test_the_published_runs_have_their_tables():
 
 
 @pytest.mark.parametrize(("name", "least"), [("cpu", 12), ("ladder", 12), ("growth", 8)])
-def test_published_runs_are_of_several_processes_and_of_one_commit(name, least):
+def test_published_runs_are_of_several_processes_and_of_a_commit_without_changes(name, least):
     path = ROOT / "results" / f"{name}.json"
     assert min(len(set(row.process)) for row in saved.load(path).rows) >= least
     commit = json.loads(path.read_text(encoding="utf-8"))["commit_info"]

@@ -156,7 +156,6 @@ class Contest:
             benchmark.group = self.group(own, baseline)  # before the race, which notes it
             self.suite.aa_check(self.device).go_on()
             places = self.places_for(own, baseline)
-            self.known(bool(places))  # takes its time once, which is not that of this row's pairs
             most, begun = self.suite.settings.pairs or MOST_PAIRS, perf_counter()
             order = race.balanced_order(most, self.suite.random(name))
 
