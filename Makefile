@@ -26,7 +26,7 @@ report: .venv/installed
 	.venv/bin/python -m benchmarks.report --page $(RUNS)
 	.venv/bin/python -m benchmarks.report --docs
 
-GPU_COLUMNS = 'ms/epoch,x floor,x baseline,99 % interval,verdict,kernels/epoch,first call,error,lines'
+GPU_COLUMNS = 'ms/epoch,x floor,x baseline,99 % interval,judged by,verdict,kernels/epoch,first call,error,lines'
 GPU_NEEDS = torch numpy scipy pytest pytest_benchmark tabulate sklearn tqdm threadpoolctl cpuinfo
 # Seconds after which rows that have no time yet are given up, and those that have one are saved.
 LIMIT ?= 600

@@ -55,10 +55,6 @@ def pytest_benchmark_update_machine_info(config, machine_info):
     machine_info.pop("node", None)  # a run is made to be shared; the computer's own name tells nobody anything
 
 
-def pytest_benchmark_update_json(config, benchmarks, output_json):
-    output_json.update(config.benchmark.beside_the_rows())
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session):
     try:

@@ -10,10 +10,12 @@ row that had a time in A has none in B.
 """
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import median
 
 from tabulate import tabulate
 
@@ -28,6 +30,7 @@ from reference import shell
 SLOWER, UNUSABLE, NOT_COMPARABLE = 1, 2, 3
 UNLIKE = "not comparable"  # in place of a word
 ROW_ID = re.compile(r"(\w+)-(\w+)(?:-batch(\d+))?(?:-rows(\d+))?", re.ASCII)  # as `row_id` makes it
+NOTEWORTHY = 1.1  # how many times as long a baseline took in one of two runs: where it varies, ratios to it may, too
 COLUMNS = ("name", "x baseline in A (99 %)", "in B (99 %)", "B / A", "judged by", "verdict", "")
 
 
@@ -89,9 +92,14 @@ def margin(a: Run, b: Run) -> float:
     return max(run.judging_margin or 0 for run in (a, b))
 
 
+def of_few(a: Run, b: Run) -> str:
+    """That the words are of these processes, where a run has a single one."""
+    return "" if all(table.is_of_several(run) for run in (a, b)) else table.OF_THESE
+
+
 def timed_alike(a: Row, b: Row) -> bool:
     """Whether both were timed by slices of one length, or by whole runs: a slice is less often disturbed."""
-    return a.slice_rows == b.slice_rows
+    return a.manner == b.manner
 
 
 def verdicts(a: Run, b: Run, changes: Mapping[str, Change]) -> dict[str, Verdict]:
@@ -150,15 +158,17 @@ def cells(row_a: Row | None, row_b: Row | None, verdict: Verdict | None, reason:
         why = reason.partition(":")[0]
         return ["", "", UNLIKE, f"only in {'A' if row_a else 'B'}" + (f": {why}" if why else "")]
     notes = [] if row_a.own.source_sha256 == row_b.own.source_sha256 else ["source changed"]
+    if abs(math.log(slowed := baseline_seconds(row_b) / baseline_seconds(row_a))) > math.log(NOTEWORTHY):
+        notes.append(f"{row_a.baseline.name} took {slowed:.2f} times as long in B")
     if not verdict:
-        return ["", "", UNLIKE, "; ".join([f"A by {manner(row_a)}, B by {manner(row_b)}", *notes])]
+        return ["", "", UNLIKE, "; ".join([f"A by {row_a.manner}, B by {row_b.manner}", *notes])]
     quotient = statistics.exponential(verdict.interval)
     return [f"{quotient.value:.3f}", f"{quotient.low:.3f} to {quotient.high:.3f}", verdict.word, "; ".join(notes)]
 
 
-def manner(row: Row) -> str:
-    """By what its runs were timed."""
-    return f"slices of {row.slice_rows} rows" if row.slice_rows else "whole runs"
+def baseline_seconds(row: Row) -> float:
+    """How long its baseline took, the median."""
+    return median(row.baseline.seconds)
 
 
 def loaded(path_a: str, path_b: str) -> tuple[Run, Run]:
@@ -202,7 +212,7 @@ def main() -> int:
     if reasons:
         return NOT_COMPARABLE
     if found:
-        print(table.wrapped(f"\nB against A: {table.meaning(margin(a, b), len(found))}", indent=0))
+        print(table.wrapped(f"\nB against A: {table.meaning(margin(a, b), len(found))}{of_few(a, b)}", indent=0))
     if "slower" in {verdict.word for verdict in found.values()}:
         return SLOWER
     return NOT_COMPARABLE if timed_otherwise(a, b, measured) or lost(a, b) else 0

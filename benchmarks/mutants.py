@@ -1,4 +1,4 @@
-"""Small changes to right writings: which survive the check?: python -m benchmarks.mutants."""
+"""Small changes to right implementations: which survive the check? python -m benchmarks.mutants."""
 
 from benchmarks.proof.mutants import main
 from reference import shell

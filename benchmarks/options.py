@@ -74,6 +74,7 @@ class Settings(NamedTuple):
     ranks: of each implementation that trains in several, 1 if these are left out.
     timeout: seconds for a row, after which it has none.  spawn: whether workers are fresh processes, not forks.
     processes: how many times the run is repeated in a fresh process.  part: which of them this one is, or None.
+    whole: the ids of the rows that the first of these has timed by whole runs; None where that is not known.
     margin: the least ratio that counts, less 1; None leaves it to the A/A check.
     columns: of the table; none stands for those that fit.
     """
@@ -90,6 +91,7 @@ class Settings(NamedTuple):
     budget: float
     processes: int
     part: int | None
+    whole: frozenset[str] | None
     margin: float | None
     columns: tuple[str, ...]
     timeout: float
@@ -99,7 +101,7 @@ class Settings(NamedTuple):
 
 def add(parser: pytest.Parser) -> None:
     """Adds them to pytest's own."""
-    group = parser.getgroup("one trainer, many writings")
+    group = parser.getgroup("one trainer, written many times")
     group.addoption("--dataset", default="auto", help="auto (mnist, else digits), mnist, digits or FILE.npz")
     group.addoption("--device", default="auto", help="auto (cpu, and cuda where there is one), cpu, cuda, mps or xpu")
     group.addoption("--batch-size", default="64", help="rows a step (64); several as 16,64,256: a row each")
@@ -109,6 +111,7 @@ def add(parser: pytest.Parser) -> None:
     group.addoption("--budget", help=f"seconds for all pairs together ({FULL_SECONDS}; {QUICK_SECONDS} with --quick)")
     group.addoption("--processes", default="1", help="repeat in so many fresh processes and judge by these (1)")
     group.addoption("--part", help=argparse.SUPPRESS)  # which of several processes this is
+    group.addoption("--whole", help=argparse.SUPPRESS)  # which rows the first of them has timed by whole runs
     group.addoption(
         "--margin", default="auto", help="differences below so many percent are none (auto: as the A/A check says)"
     )
@@ -189,6 +192,7 @@ def checked_settings(option: Any) -> Settings:
         budget=(integer("budget") or (QUICK_SECONDS if option.quick else FULL_SECONDS)) / count,
         processes=count,
         part=part,
+        whole=None if option.whole is None else frozenset(option.whole.split(",")),
         margin=checked_margin(option.margin),
         columns=checked_columns(option.columns),
         timeout=checked_timeout(option.timeout),

@@ -124,7 +124,10 @@ class Session:
         finished: list[processes.Content] = []
         try:
             for content in processes.contents(given.args, given.dir, self.settings.processes):
+                processes.merged([*finished, content])  # now, while those before it are a run
                 finished.append(content)
+        except processes.Unlike as unlike:
+            pytest.exit(str(unlike), returncode=1)
         except processes.Ended as ended:
             pytest.exit(f"a process ended with status {ended}; its last lines say why", returncode=ended.args[0] or 1)
         finally:
@@ -133,10 +136,7 @@ class Session:
 
     def take(self, contents: list[processes.Content]) -> None:
         """Saves what several processes have saved as one run, which is this one."""
-        try:
-            content = processes.merged(contents)
-        except processes.Unlike as unlike:
-            pytest.exit(str(unlike), returncode=1)
+        content = processes.merged(contents)
         self.merged = saved.run_of(content)
         self.write(content | saved.beside_the_rows(self.merged))
 
@@ -232,10 +232,11 @@ class Session:
         return {"machine_info": self.config._benchmarksession.get_machine_info(), "commit_info": commit}
 
     def end(self) -> None:
-        """Saves the run; one of several processes is saved without a row with a time, too."""
+        """Saves the run, if a row has a time; one of several processes is saved without one, too."""
+        if self.suite:
+            self.config._benchmarksession.json = None  # or pytest-benchmark would write over a file where it lies
         if self.suite and self.suite.rows:
             self.save(at_the_end=True)
-            self.config._benchmarksession.json = None  # or pytest-benchmark would write over it where it lies
         elif self.settings.part is not None:
             self.write({"benchmarks": []} | self.beside_the_rows())
 
@@ -246,7 +247,7 @@ class Session:
         run = self.run
         if not (run.rows or run.untimed):
             return
-        terminal.section("one trainer, many writings")
+        terminal.section("one trainer, written many times")
         terminal.write_line(table.text(run, self.settings.columns))
         if run.rows and self.config.option.benchmark_json:
             terminal.write_line(f"\nsaved: {self.config.option.benchmark_json}")

@@ -1,4 +1,4 @@
-"""One file, one writing of the trainer. A file's name is its name everywhere; nothing is registered.
+"""One file, one implementation of the trainer. A file's name is its name everywhere; nothing is registered.
 
 Wrong ones are in `mistakes/`; their names begin with "mistakes.".
 What must be known before a file runs (its first line, parent, devices, needs) is read from its source, so

@@ -5,8 +5,8 @@ unit multiplies 16 at once. So whole vectors are skipped. For the logits a vecto
 left. For the gradient it is 16 features of one row. Features that are zero together should share a vector: 36 % are
 left if it is a 4 x 4 patch of the image, 59 % if it is 16 pixels of one line.
 
-Price: Zero vectors are neither read nor multiplied, but an index is read with each of the others, and lists are made
-once.
+Price: Vectors of zeros are neither read nor multiplied, but an index is read with each of the others, and lists are
+made once.
 
 Compare with `native_dense`: lists of vectors and where they belong, in place of all vectors in order; features in the
 order of patches.

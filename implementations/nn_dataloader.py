@@ -6,8 +6,8 @@ shuffle=True and the order changes: another trainer.
 Each pass draws a seed for worker processes, even if there are none, from the global random state; a generator of
 its own keeps that as it was.
 
-Price: Each row and each label is fetched by Python as a tensor of its own, and all are copied into a batch, where a
-slice copies nothing.
+Price: Each row and each label is fetched by Python as a tensor of its own, and all are copied into a batch, whereas
+a slice copies nothing.
 
 Compare with `nn_dataset`: a DataLoader in place of the slices.
 """

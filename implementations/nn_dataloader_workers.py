@@ -3,8 +3,8 @@
 A worker pays where a row must be read, decoded and augmented, which takes longer than the training it feeds. Here a
 row is there already.
 
-The worker is a process beside the threads that this writing was given. Not on CUDA: a worker that is a fork of this
-process cannot use its device.
+The worker is a process beside the threads that this implementation was given. Not on CUDA: a worker that is a fork of
+this process cannot use its device.
 
 Price: The worker stacks the same 64 rows, into shared memory that it asks the system for with every batch, and beyond
 that it is started in every epoch and sends word of each batch through a pipe, for which the trainer waits.

@@ -4,7 +4,9 @@ import importlib.util
 import json
 import re
 import sys
+from collections import defaultdict
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -143,6 +145,24 @@ def test_the_sums_are_those_of_the_museum_the_mutants_and_the_proof():
     assert all(share >= 98.5 for what, share in shares if what == "intervals that hold the truth")
     assert "no table of identical code had a false word, and the intervals hold what they should" in measuring
     assert "10 000 tables" in measuring
+
+
+def test_the_states_of_the_machine_are_those_of_the_published_run():
+    run = saved.load(ROOT / "results" / "cpu.json")
+    text = " ".join((ROOT / "docs" / "measuring.md").read_text(encoding="utf-8").split())
+    (row,) = (row for row in run.rows if row.own.name == "autograd_inplace")
+    of_processes = defaultdict(list)
+    for process, own, beside in zip(row.process, row.own.seconds, row.baseline.seconds, strict=True):
+        of_processes[process].append((beside, beside / own))
+    found = [[median(values) for values in zip(*pairs, strict=True)] for pairs in of_processes.values()]
+    middle = (max(found)[0] + min(found)[0]) / 2
+    slow, fast = ([one for one in found if (one[0] > middle) is is_slow] for is_slow in (True, False))
+    (long, less), (short, more) = (map(median, zip(*state, strict=True)) for state in (slow, fast))
+    assert len(found) == 12
+    assert (
+        f"In {len(slow)} of the twelve processes of the published table the reference took {long * 1e3:.0f} ms beside "
+        f"`autograd_inplace`, in the others {short * 1e3:.0f}, and that was {less:.2f} and {more:.2f} times as fast"
+    ) in text
 
 
 # --- how they are filled in ---------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def test_a_picture_is_the_same_twice_and_has_all_lines():
     svg = picture.svg(panels, "a title")
     assert svg == picture.svg(panels, "a title")
     assert svg != picture.svg(growth.panels(run(*QUICK_SUMS)), "a title")
-    for text in ("torch_nn", "sums", "quick", "dense floor", "a title", "50000 rows on cpu", *map(str, SIZES)):
+    for text in ("torch_nn", "sums", "quick", "floor", "a title", "50000 rows on cpu", *map(str, SIZES)):
         assert f"<!-- {text} -->" in svg
     assert_it_has_both_schemes(svg)
 

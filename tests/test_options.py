@@ -25,6 +25,7 @@ GOOD = {
     "budget": None,
     "processes": "1",
     "part": None,
+    "whole": None,
     "margin": "auto",
     "baseline": "torch_nn",
     "torch_threads": None,
@@ -42,7 +43,7 @@ def settings(**changed):
 
 def test_the_defaults():
     place = ("digits", ("cpu",), (64,), (None,), None, 1, None, "torch_nn", None)
-    rest = (options.FULL_SECONDS, 1, None, None, (), options.TIMEOUT_SECONDS, False, 1)
+    rest = (options.FULL_SECONDS, 1, None, None, None, (), options.TIMEOUT_SECONDS, False, 1)
     assert settings() == options.Settings(*place, *rest)
 
 

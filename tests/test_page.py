@@ -451,6 +451,15 @@ def test_losses_stand_beside_times_of_the_same_rows_only():
         assert growth.has_losses is known
 
 
+def test_times_beside_losses_are_those_of_the_chart():
+    museum = exhibits.load(page.MUSEUM)
+    slow_moment = row("b", 0.3, 0.3, batch_size=64)
+    sizes = [row("a", 0.1, 0.2, batch_size=64), slow_moment, row("a", batch_size=16), row("b", batch_size=16)]
+    (found,) = batches.growths({"growth.json": run(*sizes)}, museum)
+    line = found.lines[1]
+    assert (line.batch_size, line.fastest, line.beside, line.own) == (64, "a", "125.0", "62.5")  # for an epoch of two
+
+
 def test_many_figures_are_told_at_once():
     """A pattern that reads a number in several ways would take for ever."""
     sizes = ", ".join(str(10**5 + i) for i in range(40))

@@ -158,7 +158,7 @@ def test_a_file_for_another_device_is_no_row(mixed):
 
 
 def test_everything_fits_120_columns(mixed):
-    summary = mixed[0].stdout.partition("one trainer, many writings")[2]
+    summary = mixed[0].stdout.partition("one trainer, written many times")[2]
     shown = summary.partition("saved: ")[0].partition("short test summary")[0]
     assert max(map(len, shown.splitlines()[1:])) <= table.WIDTH
 
@@ -226,7 +226,7 @@ def test_processes_come_back_as_one_run(project):
     orders = [tuple(run.rows[0].baseline_first[start : start + 4]) for start in (0, 4)]
     assert [order.count(True) for order in orders] == [2, 2]
     assert "8 a row in 2 fresh processes" in done.stdout
-    assert done.stdout.count("one trainer, many writings") == 1
+    assert done.stdout.count("one trainer, written many times") == 1
     assert "bad-cpu wrong: the timed problem: the update is off by" in done.stdout
     assert table.text(run) in done.stdout
     (benchmark, _) = json.loads(place.read_text())["benchmarks"]

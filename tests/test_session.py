@@ -85,6 +85,16 @@ def test_interrupted_processes_leave_those_that_are_finished(begun, monkeypatch,
     assert saved.load(tmp_path / "run.json") == interrupted.run
 
 
+def test_the_first_process_decides_which_rows_are_timed_by_whole_runs(begun, monkeypatch):
+    commands = []
+    rows = info("a", own_seconds=[0.1] * 4), info("b", own_seconds=[0.1] * 4, slice_rows=3200), of(4, "c")
+    pytest_of([(part(*rows), 0)] * 3, monkeypatch)
+    status_of = processes.status_of
+    monkeypatch.setattr(processes, "status_of", lambda *given: commands.append(given[0]) or status_of(*given))
+    begun(processes="3", pairs="4").run_processes()
+    assert ["--whole=a-cpu,c-cpu" in command for command in commands] == [False, True, True]
+
+
 def test_one_finished_process_is_an_ordinary_run(begun, monkeypatch, tmp_path):
     pytest_of([(part(of(8, "long"), of(6, "short")), 1), KeyboardInterrupt()], monkeypatch)
     interrupted = begun(processes="3")
@@ -161,6 +171,26 @@ def test_a_process_that_ends_badly_ends_them_all_and_those_before_it_are_saved(p
         ended.run_processes()
     assert how.value.returncode == 4
     assert [row.pairs for row in ended.run.rows] == [8] * rows
+
+
+def test_a_process_that_measured_something_else_costs_only_itself(begun, monkeypatch, tmp_path):
+    another = info("a", own_seconds=[0.1] * 4, numpy="9.9")
+    pytest_of([(part(of(4)), 0), (part(of(4)), 0), (part(another), 0), (part(of(4)), 0)], monkeypatch)
+    edited = begun(processes="4", pairs="4")
+    with pytest.raises(
+        pytest.exit.Exception, match=r"^numpy of a is 9\.9 in process 3, 2\.4\.0 in process 1; expected"
+    ):
+        edited.run_processes()
+    (row,) = saved.load(tmp_path / "run.json").rows
+    assert row.process == (0,) * 4 + (1,) * 4
+
+
+def test_where_no_row_has_a_time_nobody_writes_over_what_is_there(begun):
+    """pytest-benchmark would, with an empty run, as soon as a first row is being timed."""
+    interrupted = begun()
+    interrupted.suite = SimpleNamespace(rows=[])
+    interrupted.end()
+    assert interrupted.config._benchmarksession.json is None
 
 
 def test_processes_in_which_every_row_is_wrong_say_why(begun, monkeypatch, tmp_path):

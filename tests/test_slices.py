@@ -4,13 +4,17 @@ from collections import Counter
 from itertools import chain, repeat
 from random import Random
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
+import torch
 
-from benchmarks.measure import slices
+from benchmarks.measure import slices, stopwatch
 from benchmarks.measure.contest import TRIES, Contest
-from benchmarks.measure.slices import COUNTS, LONG, SHORT, Slice
+from benchmarks.measure.slices import COUNTS, LONG, SHORT, Slice, Task
 from benchmarks.measure.stopwatch import Time
+from benchmarks.measure.work import Work
+from reference.problem import Problem
 
 
 def test_slices_are_full_batches_and_those_of_a_length_do_not_overlap():
@@ -52,6 +56,37 @@ def test_a_turn_has_slices_of_both_lengths_in_any_order():
 def times(steps, call, step, cores=2.0):
     """The Times of a turn's calls of so many steps, all the same."""
     return [Time(call + steps * step, cores * (call + steps * step))] * COUNTS[steps]
+
+
+def test_a_worker_trains_on_the_first_rows_right_before_each_turn():
+    """What has rested is cold. It is the worker's own Work, with a trainer that notes where its rows begin."""
+    x, noted = torch.arange(50_000.0)[:, None], []
+
+    def train(x, y, weight, bias, *_):
+        noted.append(int(x[0, 0]))
+        return weight, bias
+
+    work = Work()
+    work.device, work.clock, work.module = "cpu", stopwatch.clock("cpu"), SimpleNamespace(train=train)
+    work.problem = Problem(x, torch.zeros(50_000, dtype=int), torch.zeros(1, 2), torch.zeros(2), 64, 0.5, 1)
+    work.parts, work.inputs = {}, (x, work.problem.y)
+    turn = (Slice(6_400, LONG), Slice(3_200, SHORT))
+    work.begin(turn)
+    noted.clear()
+    work.train(Task((work.problem.weight.numpy(), work.problem.bias.numpy()), turn))
+    work.train(Task((work.problem.weight.numpy(), work.problem.bias.numpy())))
+    assert noted == [0, 6_400, 3_200, 0, 0]
+
+
+def test_pairs_end_before_the_limit_of_a_row_does():
+    contest, benchmark = MagicMock(), MagicMock(disabled=False)
+    contest.suite.settings.pairs, contest.suite.random = None, Random
+    contest.raced.side_effect = lambda own, baseline, name, places, run: run(own, baseline, iter(()))
+    for left, seconds in ((60, 30), (900, 450), (2000, 500)):
+        contest.suite.seconds_left, contest.suite.rows_left = 1000, 2
+        contest.admitted().worker.seconds_left = left
+        Contest.measure(contest, "a", benchmark)
+        contest.enough.assert_called_with(seconds)
 
 
 def test_the_time_of_a_run_holds_what_a_call_pays_once():
@@ -128,3 +163,11 @@ def test_a_run_is_not_cut_where_slices_do_not_tell_what_whole_runs_take(by_whole
     contest = SimpleNamespace(places=places, times=times_of, case=case)
     assert Contest.places_for(contest, None, None) == (places if cut else ())
     assert asked == [(each, number) for number in range(tries) for each in ((), places)]
+
+
+def test_what_the_first_of_several_processes_has_found_is_not_tried_again():
+    places, warm_ups = (Slice(0, LONG), Slice(0, SHORT)), []
+    contest = SimpleNamespace(places=places, times=lambda own, baseline, *given: warm_ups.append(given))
+    for is_whole, found in ((True, ()), (False, places)):
+        assert Contest.places_for(contest, None, None, is_whole) == found
+    assert warm_ups == [((), 0), (places, 0)]

@@ -565,7 +565,9 @@ def test_a_run_says_how_precise_it_is_and_how_many_rows_that_differ_have_a_word(
     wide = [0.1, 0.3] * 5  # 2 or 0.67 times as fast as the other: 1.15, 58 % to either side
     rows = [row("same", own=0.2), row("faster"), *(row(f"unclear{number}", own_seconds=wide) for number in range(3))]
     narrow = "half of all 99 % intervals reach at most 57.7 % to either side"
-    assert precision_of(run(*rows)) == f"{narrow}; words for 1 of the 4 rows that seem to differ by more than 1 %"
+    assert precision_of(run(*rows)) == (
+        f"{narrow}; of the 4 rows that seem to differ by more than 1 %, 1 are called faster or slower"
+    )
     assert precision_of(run(*rows, aa_checks=[aa_check(own=0.1)])) == narrow
     assert precision_of(run(*rows[:2])).startswith("half of all 99 % intervals reach at most 0 %")
     assert precision_of(run(rows[0])) == "half of all 99 % intervals reach at most 0 % to either side"  # none to tell
@@ -618,7 +620,10 @@ def test_a_row_is_compared_through_its_ratio_not_its_time():
     twice_as_slow_a_moment = row(own=0.2, beside=0.4)
     (line,) = compared(run(row()), run(twice_as_slow_a_moment))
     ratio = "2.00 (2.00 to 2.00)"
-    assert line == ["manual_inplace-cpu", ratio, ratio, "1.000", "1.000 to 1.000", "same", ""]
+    note = "torch_nn took 2.00 times as long in B"
+    assert line == ["manual_inplace-cpu", ratio, ratio, "1.000", "1.000 to 1.000", "same", note]
+    (line,) = compared(run(row()), run(row(own=0.104, beside=0.208)))
+    assert line[-1] == ""
 
 
 def test_rows_of_one_side_and_changed_sources_are_marked():
@@ -757,6 +762,15 @@ def test_a_row_that_was_timed_in_another_manner_is_no_success(save):
         assert "hold a wrong word" not in done.stdout  # there are no words
     done = command("benchmarks.compare", a, save(row(source_sha256="cc"), name="b.json"))
     assert "B by whole runs; source changed\n" in done.stdout
+    in_some_processes = save(row(call_seconds=0.001), name="c.json")
+    done = command("benchmarks.compare", save(row(), name="b.json"), in_some_processes)
+    assert "not comparable  A by whole runs, B by slices and whole runs\n" in done.stdout
+
+
+def test_compare_says_so_where_a_word_is_of_one_process():
+    one, several = run(row()), run(row(process=[0] * 4 + [1] * 6))
+    assert compare.of_few(one, several) == "; of these processes: fresh ones may differ, --processes"
+    assert compare.of_few(several, several) == ""
 
 
 def test_processes_that_did_not_measure_the_same_are_not_joined():

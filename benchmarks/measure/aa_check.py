@@ -21,10 +21,10 @@ class AACheck:
         """seconds: for the pairs before each row."""
         self.contest, self.seconds, self.random = contest, seconds, random
         self.due = 0.0  # seconds that it may still take
+        blamed(contest.known, "the A/A check")(bool(contest.places))  # takes its time once, which is not that of pairs
         self.copy = blamed(contest.admitted, "the A/A check")(COPY)
         self.baseline = contest.baseline(REFERENCE)
         self.pairs: list[Pair] = []
-        blamed(contest.known, "the A/A check")(bool(contest.places))  # takes its time once, which is not that of pairs
 
     def go_on(self) -> None:
         """Races a few pairs if it is time; before the first row so many that there is an interval.

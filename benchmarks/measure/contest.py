@@ -42,12 +42,14 @@ class Entrant:
     """An implementation in a worker of its own, which has passed its checks: one side of a race.
 
     hardware: what its worker says of device and threads.  first_call_seconds: paid before the first result.  error: the
-    largest so far, in float32 noise.  slowdown: what the proof plants, as a share of each timed run.
+    largest so far, in float32 noise.  slowdown: what the proof plants, as a share of each timed run.  source_sha256: of
+    what its worker has loaded, even if somebody changes the file while it trains.
     """
 
     def __init__(self, name: str, worker: Worker, hardware: dict[str, Any], first_call_seconds: float) -> None:
         self.name, self.worker, self.hardware, self.first_call_seconds = name, worker, hardware, first_call_seconds
         self.error = self.slowdown = 0.0
+        self.source_sha256 = sources.sha256(name)
 
     # What it is asked as a trainer by the checker, see equivalence.Trainer.
     dtype = torch.float32
@@ -82,7 +84,7 @@ class Entrant:
 
     @property
     def placement(self) -> dict[str, Any]:
-        """Its ranks, as a row says it; None for one process."""
+        """Its ranks, as a row says it; each None for one process."""
         return {field: self.hardware.get(field) for field in ("processes", "hosts", "threads_per_process", "backend")}
 
     def side(self, turns: Sequence[Turn], counts: dict[str, Any] | None) -> Side:
@@ -94,7 +96,7 @@ class Entrant:
             first_call_seconds=self.first_call_seconds,
             error=self.error,
             lines=implementations.lines_of_code(source) + implementations.c_lines_of_code(c_source),
-            source_sha256=sources.sha256(self.name),
+            source_sha256=self.source_sha256,
             **self.placement,
             seconds=tuple(turn.time.seconds for turn in turns),
             cpu_seconds=tuple(turn.time.cpu_seconds for turn in turns),
@@ -155,8 +157,10 @@ class Contest:
             baseline = self.baseline(self.suite.baseline_of(name))
             benchmark.group = self.group(own, baseline)  # before the race, which notes it
             self.suite.aa_check(self.device).go_on()
-            places = self.places_for(own, baseline)
+            whole = self.suite.settings.whole
+            places = self.places_for(own, baseline, is_whole=None if whole is None else benchmark.param in whole)
             most, begun = self.suite.settings.pairs or MOST_PAIRS, perf_counter()
+            seconds = min(seconds, own.worker.seconds_left / 2)  # or --timeout would end its pairs
             order = race.balanced_order(most, self.suite.random(name))
 
             def run(own: Any, baseline: Any, tasks: Iterator[Task]) -> list[Pair]:
@@ -274,8 +278,15 @@ class Contest:
         problem = self.case.problem
         return slices.places(len(problem.x), problem.batch_size, problem.epochs) if self.device == "cpu" else ()
 
-    def places_for(self, own: Entrant, baseline: Entrant) -> tuple[Slice, ...]:
-        """The same, or none where these two are better timed by whole runs. A warm-up, too: no row has its times."""
+    def places_for(self, own: Entrant, baseline: Entrant, is_whole: bool | None = None) -> tuple[Slice, ...]:
+        """The same, or none where these two are better timed by whole runs. A warm-up, too: no row has its times.
+
+        is_whole: whether they are, where the first of several processes has found that out.
+        """
+        if is_whole is not None:
+            places = () if is_whole else self.places
+            self.times(own, baseline, places, 0)
+            return places
         quotients: list[float] = []
         for number in range(TRIES):
             whole = self.times(own, baseline, (), number)

@@ -1,6 +1,6 @@
 """The floor: the least time in which this machine could train on a problem in dense float32.
 
-Whatever the writing, an epoch reads every pixel and takes part in two matrix products, the one for the logits and
+However it is written, an epoch reads every pixel and takes part in two matrix products, the one for the logits and
 the one for the gradient of the weights. On a GPU each step must also wait for the one before, wherever that ran. How
 fast the machine reads, multiplies and hands over is measured beside the rows.
 """
@@ -37,7 +37,7 @@ def floor(problem: Problem) -> Floor:
     An epoch reads 4 * rows * features bytes and takes 2 * rows * features * classes operations for each of the two
     products. The time of the slower of the two is the floor, as in the roofline model (Williams, Waterman &
     Patterson, 2009): both could overlap entirely, and all else could cost nothing. Steps cannot overlap: on a GPU each
-    adds a hand-off, as it costs between two kernels of a CUDA graph. A writing that stays within one block or cluster
+    adds a hand-off, as it costs between two kernels of a CUDA graph. A row that stays within one block or cluster
     hands over in a shorter way; and an x that fits a cache is read faster than memory is.
     """
     device = problem.x.device.type

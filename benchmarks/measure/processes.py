@@ -29,16 +29,24 @@ class Unlike(Exception):
 
 
 def contents(arguments: Sequence[str], folder: Path, count: int) -> Iterator[Content]:
-    """What `count` processes of pytest with these arguments saved, one after the other. Raises Ended."""
+    """What `count` processes of pytest with these arguments saved, one after the other. Raises Ended.
+
+    The first decides which rows are timed by whole runs, so that the others time them in the same manner.
+    """
+    whole: list[str] = []
     with tempfile.TemporaryDirectory() as place:
         for part in range(count):
             print(f"\nprocess {part + 1} of {count}", flush=True)
             path = Path(place, f"{part}.json")
-            options = [f"--part={part}", f"--benchmark-json={path}", "--quiet", "--no-header"]
+            options = [f"--part={part}", f"--benchmark-json={path}", "--quiet", "--no-header", *whole]
             status = status_of([sys.executable, "-m", "pytest", *arguments, *options], folder)
             if status not in FINISHED or not path.exists():
                 raise Ended(status)
-            yield json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if part == 0:
+                rows = (row["param"] for row in content["benchmarks"] if row["extra_info"].get("slice_rows") is None)
+                whole = [f"--whole={','.join(rows)}"]
+            yield content
 
 
 def status_of(command: Sequence[str], folder: Path) -> int:

@@ -120,7 +120,7 @@ class Suite:
 
     def complaint(self, entrant: Entrant, device: str) -> str | None:
         """What the checker's problems find wrong with an implementation, or None; they are solved once."""
-        key = entrant.name, device
+        key = entrant.name, entrant.source_sha256, device
         if key not in self.complaints:
             self.complaints[key] = equivalence.first_complaint(equivalence.findings_of(entrant, self.cases))
         return self.complaints[key]

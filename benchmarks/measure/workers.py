@@ -181,6 +181,11 @@ class Worker:
         """From now on it has so many seconds for all that it is told to do."""
         self.limit, self.deadline = seconds, time.monotonic() + seconds
 
+    @property
+    def seconds_left(self) -> float:
+        """Of those that it was given."""
+        return self.deadline - time.monotonic()
+
     def do(self, order: str, *arguments: Any, what: str = "") -> Any:
         """What the worker answers to an order, see `work.Work`. Raises Wrong if it dies, hangs or cannot.
 
@@ -188,7 +193,7 @@ class Worker:
         """
         what = what or order
         try:
-            give_up_after(self.connection, self.deadline - time.monotonic())
+            give_up_after(self.connection, self.seconds_left)
             self.connection.send((order, arguments))
             self.wait_for_answer(what)
             outcome, value = self.connection.recv()
@@ -206,7 +211,7 @@ class Worker:
     def wait_for_answer(self, what: str) -> None:
         """Returns when there is an answer. Raises Wrong when its time is over."""
         began = said = time.monotonic()
-        while not self.connection.poll(max(0, min(LOOK_AFTER, self.deadline - time.monotonic()))):
+        while not self.connection.poll(max(0, min(LOOK_AFTER, self.seconds_left))):
             now = time.monotonic()
             if now >= self.deadline:
                 raise self.not_done(what)
@@ -439,7 +444,7 @@ def kill(pid: int, started: Sequence[int]) -> None:
     """Ends a process that leads a group, and those that it has started."""
     with suppress(OSError):
         os.killpg(pid, signal.SIGKILL)
-    for other in started:
+    for other in (pid, *started):  # just forked, it leads no group yet
         with suppress(OSError):
             os.kill(other, signal.SIGKILL)
 

@@ -68,8 +68,8 @@ class Side:
     """One of the two trainers of a row. error: the largest that was measured, in float32 noise; of its other runs it is
     known that they agree with the baseline's within the limit.
 
-    seconds, cpu_seconds: of a run, one of each for each pair.  call_seconds: what of a run a call pays once, None where
-    whole runs were timed.  What is counted is None outside torch, kernels also on a CPU.
+    seconds, cpu_seconds: of a run, one of each for each pair.  call_seconds: what of a run a call pays once, by
+    slices; None where there were none.  What is counted is None outside torch, kernels also on a CPU.
     exchange_seconds: of a step, which waits so long for other ranks.  all_reduce_...: of one alone, of so many bytes.
     processes, hosts, threads_per_process, backend: in how many ranks it trained, on how many machines, each rank with
     how many threads, and by what they spoke with each other; None in one process, which has the setting's threads.
@@ -126,6 +126,13 @@ class Row:
     def pairs(self) -> int:
         """How many there are."""
         return len(self.own.seconds)
+
+    @property
+    def manner(self) -> str:
+        """By what its runs were timed."""
+        if self.slice_rows:
+            return f"slices of {self.slice_rows} rows"
+        return "whole runs" if self.own.call_seconds is None else "slices and whole runs"
 
     @property
     def place(self) -> tuple[str, int, int]:

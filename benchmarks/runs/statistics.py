@@ -191,9 +191,10 @@ def verdicts(samples: Mapping[Key, Sample | Change], margin: float, level: float
     """The Verdict of each Sample or Change by its key; all words are right except with a chance of `level`.
 
     Holm's method: each of n rows is judged at level / n; once some have a word, the others share the level among
-    fewer. A word is wrong only if its interval misses. Rows are timed apart from each other, so they are independent,
-    and the method holds for words with a direction, too (Shaffer 1980, Annals of Statistics 8, 1342). Rows of several
-    processes share a prior and are so nearly; that this is enough the proof simulates.
+    fewer. A word is wrong only if its interval misses. Rows are timed apart from each other and taken as independent;
+    then the method holds for words with a direction, too (Shaffer 1980, Annals of Statistics 8, 1342). They are so
+    nearly: rows of several processes share a prior, which the proof simulates, and the states of the machine, which it
+    does not.
     """
     found: dict[Key, Verdict] = {}
     left = dict(samples)

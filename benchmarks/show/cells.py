@@ -51,12 +51,16 @@ def of_problem(setting: Setting) -> Cells:
 
 def of_time(seconds: float, setting: Setting) -> Cells:
     """Milliseconds an epoch, microseconds a step, and multiples of the floor, of a run that took so many seconds."""
-    milliseconds = seconds / setting.epochs * 1e3
     return {
-        "ms/epoch": f"{milliseconds:.{1 if milliseconds >= 10 else 2}f}",
+        "ms/epoch": milliseconds(seconds / setting.epochs),
         "us/step": f"{seconds / setting.steps * 1e6:.1f}",
         "x floor": three_digits(seconds / setting.floor_seconds),
     }
+
+
+def milliseconds(seconds: float) -> str:
+    """Seconds as milliseconds with one digit behind the point, or with two below 10."""
+    return f"{seconds * 1e3:.{1 if seconds >= 0.01 else 2}f}"
 
 
 def of_trainer(side: Side, error: float) -> Cells:

@@ -32,10 +32,10 @@ class Axes:
         low, high, at = map(math.log, (self.low, self.high, inside)) if self.is_log else (self.low, self.high, inside)
         return round(HEIGHT * (high - at) / (high - low), 2)
 
-    def points(self, values: Sequence[float | None], first: int = 0) -> str:
-        """A polyline of values from the first on, up to one that is none or no finite number."""
+    def points(self, values: Sequence[float | None]) -> str:
+        """A polyline of values, up to one that is none or no finite number."""
         found = []
-        for i, value in enumerate(values[first:], first):
+        for i, value in enumerate(values):
             if value is None or not math.isfinite(value):
                 break
             found.append(f"{self.x(i):g},{self.y(value):g}")

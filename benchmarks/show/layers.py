@@ -20,8 +20,8 @@ def markdown(run: Run) -> str:
     return "\n\n".join(
         [
             f"\n### What each layer costs on {', '.join(devices)}",
-            "What a step of each writing takes more than one of its parent: microseconds with their 99 % interval, "
-            "torch operations, kilobytes allocated, function calls and lines of code. "
+            "What a step of each implementation takes more than one of its parent: microseconds with their 99 % "
+            "interval, torch operations, kilobytes allocated, function calls and lines of code. "
             f'"same": a difference, if there is one, does not count. "{cells.NOT_MEASURED}": the interval of the ratio '
             "contains 1 and the word is unclear. Microseconds follow from the ratio. Blank: not torch, or fewer than "
             "nine full batches to count in. What worker processes do is not counted.",

@@ -199,9 +199,7 @@ def question(setting: Setting) -> Markup:
 
 
 def summary_price(found: Sequence[Price]) -> Markup:
-    """The price of an idea in a few letters; nothing if there is none."""
-    if not found:
-        return Markup("")
+    """The price of an idea in a few letters, the first of those found."""
     ratio = found[0].layer["x parent"]
     if not ratio:
         return prose.said("no_difference")

@@ -36,7 +36,7 @@ def of_run(run: Run) -> str | None:
     """The picture of a run over several batch sizes; None where it says nothing of them."""
     panels = growth.panels(run)
     where = run.rows[0].setting
-    title = f"The fastest writing of each family; {dataset(where)}\n{where.device_name}, {where.threads} threads"
+    title = f"The fastest implementation of each family; {dataset(where)}\n{where.device_name}, {where.threads} threads"
     return svg(panels, title) if panels else None
 
 
@@ -73,7 +73,7 @@ def draw(ax: Axes, panel: Panel) -> None:
         labels.append((times[-1], family, colour))
     floor = panel.floor * 1e3
     ax.axhline(floor, color=TEXT, linestyle="--", linewidth=1)
-    labels.append((floor, "dense floor", TEXT))
+    labels.append((floor, "floor", TEXT))
     ax.set(xscale="log", yscale="log", xlabel="batch size", ylabel="ms/epoch")
     ax.set_xlim(right=sizes[-1])
     ax.set_title(f"{panel.rows} rows on {panel.device}", fontsize=10)

@@ -16,6 +16,7 @@ from benchmarks.show.cells import Cells, row_id
 WIDTH = 120  # of a terminal
 TERMINAL = "simple"  # tabulate's style for it
 MORE_THAN_EXPLAINED = 1.05  # cores busy over threads: the CPU clock is not exact
+OF_THESE = "; of these processes: fresh ones may differ, --processes"
 # Left out, in this order, until the table fits.
 DISPENSABLE = ("first call", "x floor", "lines", "us/step more", "error", "judged by")
 CHOICES = (
@@ -49,7 +50,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         *ranks(rows),
         ("floor", "; ".join(floors(rows))),
         ("versions", f"python {setting.python}, torch {setting.torch}, numpy {setting.numpy}"),
-        ("pairs", f"{count} a row{fresh}{slices(rows)}; the 99 % interval holds the true median in 99 % of runs"),
+        ("pairs", f"{count} a row{fresh}{slices(rows)}; the 99 % interval holds the true ratio in 99 % of runs"),
         ("precision", precision(run)),
         ("A/A check", "; ".join(aa_checks(run))),
         ("verdicts", meaning_of_words(run)),
@@ -98,7 +99,7 @@ def precision(run: Run) -> str:
         return narrow
     told = sum(run.words[key] in ("faster", "slower") for key in off)
     differ = f"{len(off)} rows that seem to differ by more than {run.judging_margin * 100:.3g} %"
-    return f"{narrow}; words for {told} of the {differ}"
+    return f"{narrow}; of the {differ}, {told} are called faster or slower"
 
 
 def what_counts(run: Run) -> str:
@@ -122,8 +123,12 @@ def meaning_of_words(run: Run) -> str:
     """What the words mean and how sure they are, or why there are none."""
     if run.judging_margin is None:
         return f"none, this machine cannot judge now: {run.cannot_judge}"
-    of_these = "" if len(set(run.rows[0].process)) > 1 else "; of these processes: fresh ones may differ, --processes"
-    return meaning(run.judging_margin, len(run.rows)) + of_these
+    return meaning(run.judging_margin, len(run.rows)) + ("" if is_of_several(run) else OF_THESE)
+
+
+def is_of_several(run: Run) -> bool:
+    """Whether its rows were measured in several processes."""
+    return len(set(run.rows[0].process)) > 1
 
 
 def meaning(margin: float, count: int) -> str:
@@ -135,10 +140,11 @@ def meaning(margin: float, count: int) -> str:
 
 
 def floors(rows: Sequence[Row]) -> Iterator[str]:
-    """For each device what was measured of it on the largest problem, and the floor that follows."""
+    """For each device what was measured of it on the largest problem, and the lowest floor that follows."""
     settings = [row.setting for row in rows]
     for device in sorted({setting.device for setting in settings}):
-        largest = max((one for one in settings if one.device == device), key=lambda setting: setting.rows)
+        own = (setting for setting in settings if setting.device == device)
+        largest = max(own, key=lambda setting: (setting.rows, -setting.floor_seconds / setting.epochs))
         hand_off = largest.hand_off_seconds
         dependent = f" and hands a step to the next in {hand_off * 1e6:.3g} us" if hand_off else ""
         yield (

@@ -2,7 +2,7 @@
 
 You see: Loss and accuracy as good as before.
 Why it is wrong: a schedule is another trainer.
-The fix: keep it constant, or give all writings the same schedule.
+The fix: keep it constant, or give all implementations the same schedule.
 Noticed by: one row more than a batch.
 
 Compare with `manual_inplace`: a line too many.

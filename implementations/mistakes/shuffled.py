@@ -3,7 +3,7 @@
 You see: Loss and accuracy as good as before, and never the same twice.
 Why it is wrong: good practice, and another trainer: this one takes rows in their order, so that results can be
 compared.
-The fix: leave the order alone, or shuffle in all writings alike.
+The fix: leave the order alone, or shuffle in all implementations alike.
 Noticed by: one step.
 
 Compare with `autograd_inplace`: a random order.

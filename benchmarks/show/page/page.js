@@ -7,9 +7,11 @@ function value(row, column) {
 }
 
 function sort(heading) {
-  const direction = heading.getAttribute("aria-sort") === "descending" ? "ascending" : "descending";
   const column = heading.cellIndex;
   const body = heading.closest("table").tBodies[0];
+  const both = ["ascending", "descending"];  // words from A on, numbers from the largest
+  const [first, then] = typeof value(body.rows[0], column) === "string" ? both : both.reverse();
+  const direction = heading.getAttribute("aria-sort") === first ? then : first;
   const sign = direction === "ascending" ? 1 : -1;
   const rows = Array.from(body.rows).sort((a, b) => {
     const [one, other] = [value(a, column), value(b, column)];
