@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import implementations
-from benchmarks.show import page, prose
+from benchmarks.runs import saved
+from benchmarks.show import cells, growth, page, prose
 from implementations import mistakes, prose_and_code
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -322,13 +323,20 @@ def test_each_number_of_how_time_grows_is_that_of_the_published_table_and_the_mu
     published = cells_of("growth.md", "name", "batch", "rows")
     losses = json.loads((ROOT / "results" / "mistakes.json").read_text(encoding="utf-8"))["epoch_losses"]
     shown = figures("section:has(#the-growth) .figures")
+    points = growth.points(saved.load(ROOT / "results" / "growth.json"), "cpu")
     assert len(shown) == 5
     for batch, steps, loss, beside, fastest, own in shown:
         beside_it = {
             name.split("-cpu")[0]: row for (name, *place), row in published.items() if place == [batch, "50000"]
         }
         assert fastest == max(beside_it, key=lambda name: float(beside_it[name]["x torch_nn"]))
-        assert (beside, own) == (beside_it["torch_nn"]["ms/epoch"], beside_it[fastest]["ms/epoch"])
+        times = {
+            name: cells.milliseconds(point.seconds)
+            for name, own_points in points.items()
+            for point in own_points
+            if point[:2] == (50_000, int(batch))
+        }
+        assert (beside, own) == (times["torch_nn"], times[fastest])
         assert (steps, loss) == (str(math.ceil(50_000 / int(batch))), f"{losses[batch]:.4f}")
 
 
