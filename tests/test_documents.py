@@ -119,7 +119,8 @@ def test_the_sums_are_those_of_the_museum_the_mutants_and_the_proof():
         r'Of (\d+) mistakes .*? notices (\d+), .*? trainer" (\d+), the checker (\d+)\.', results["mistakes"]
     )
     mutants = re.match(r"\D+(\d+) mutants, (\d+) rejected by the checker, (\d+) survivors\.", results["mutants"])
-    alike = re.search(r"identical code, idle, (\d+) rows .*\| (\d+) false ", results["trust/trust"])
+    alike = re.findall(r"identical code, .*, (\d+) rows .*\| (\d+) false \((\d+) same", results["trust/trust"])
+    found = re.findall(r"slowed by (\d)%, idle, .*\| (\d+)%, (\d+) wrong", results["trust/trust"])
     simulated = re.findall(r"simulated, (\d+) tables .*: (.+?) +\| .* \| ([\d.]+)% ", results["trust/trust"])
     right = re.search(r"a right trainer: loss ([\d.]+), accuracy ([\d.]+)%", results["mistakes"])
     checker, measuring, machines, readme = (
@@ -135,7 +136,14 @@ def test_the_sums_are_those_of_the_museum_the_mutants_and_the_proof():
     assert "a loss of {} and an accuracy of {} %".format(*right.groups()) in checker
     assert "a right trainer has {} and {} %".format(*right.groups()) in machines
     assert (
-        "Of {} rows of code against itself, each side in one process, {} were called different".format(*alike.groups())
+        "Of {} such rows, each side in one process, {} were called different and {} the same; beside a busy core, with "
+        "one thread, {} and {}.".format(*alike[0], *alike[1][1:])
+    ) in measuring
+    assert [wrong for _, _, wrong in found] == ["0", "0", "0"]
+    assert (
+        "slowed on purpose by {}, {} and {} % it found {}, {} and {} %, and none of them faster".format(
+            *(slowed for slowed, _, _ in found), *(share for _, share, _ in found)
+        )
         in measuring
     )
     assert len(simulated) == 8

@@ -401,8 +401,8 @@ def conditions_lines(state: State) -> str:
         f"* machine: {machine['device_name']}; {machine['system']}; "
         f"python {machine['python']}, torch {machine['torch']}",
     ]
-    if commits := state.get("commits"):
-        found.append(f"* rows timed by the code of commit {'; '.join(commits)}")
+    commits = state.get("commits", ["unknown: an older version, which noted none and cut its slices otherwise"])
+    found.append(f"* rows timed by the code of commit {'; '.join(commits)}")
     for part in PARTS:
         cores = [conditions["other_cores"] for conditions in state["measured"][part.name]["conditions"]]
         others = [busy for busy in cores if busy is not None]
