@@ -157,7 +157,7 @@ def test_rows_of_the_proof_are_judged_with_the_margin_of_their_own_table():
     off = [[-0.025] * 14] * 30
     assert trust.words_of_tables(a_table(*off)) == {"slower": 30}
     assert trust.words_of_tables(a_table(*off, aa_check=(0.0, 0.012) * 20)) == {"same": 30}
-    assert trust.words_of_tables(a_table(*off, aa_check=(0.0, 0.2) * 20)) == {"no word": 30}
+    assert trust.words_of_tables(a_table(*off, aa_check=(0.0, 0.5) * 20)) == {"no word": 30}
     first, second = a_table(*off), a_table(*off[:4], aa_check=(0.0, 0.012) * 20)
     both = {"rows": first["rows"] + second["rows"], "aa_checks": first["aa_checks"] + second["aa_checks"]}
     assert trust.words_of_tables(both) == {"slower": 30, "same": 4}

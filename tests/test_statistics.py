@@ -235,7 +235,8 @@ def symmetric(percent):
 
 
 @pytest.mark.parametrize(
-    ("percent", "margin"), [(0, 0.01), (0.49, 0.01), (0.51, 0.02), (1.4, 0.03), (1.6, 0.05), (4.8, 0.1), (5, None)]
+    ("percent", "margin"),
+    [(0, 0.01), (0.49, 0.01), (0.51, 0.02), (1.4, 0.03), (1.6, 0.05), (4.8, 0.1), (5, 0.2), (22, 0.5), (23, None)],
 )
 def test_the_margin_is_the_least_that_holds_the_aa_check_twice(percent, margin):
     assert statistics.least_margin([symmetric(percent)]) == margin
