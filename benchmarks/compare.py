@@ -20,7 +20,7 @@ from statistics import median
 from tabulate import tabulate
 
 from benchmarks.runs import saved, statistics
-from benchmarks.runs.row import Row
+from benchmarks.runs.row import MIXED, Row
 from benchmarks.runs.saved import Run
 from benchmarks.runs.statistics import Change, Verdict
 from benchmarks.show import table
@@ -98,8 +98,8 @@ def of_few(a: Run, b: Run) -> str:
 
 
 def timed_alike(a: Row, b: Row) -> bool:
-    """Whether both were timed by slices of one length, or by whole runs: a slice is less often disturbed."""
-    return a.manner == b.manner
+    """Whether all processes timed both by slices of one length, or by whole runs: a slice is less often disturbed."""
+    return a.manner == b.manner != MIXED
 
 
 def verdicts(a: Run, b: Run, changes: Mapping[str, Change]) -> dict[str, Verdict]:

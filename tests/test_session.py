@@ -173,7 +173,7 @@ def test_a_process_that_ends_badly_ends_them_all_and_those_before_it_are_saved(p
     assert [row.pairs for row in ended.run.rows] == [8] * rows
 
 
-def test_a_process_that_measured_something_else_costs_only_itself(begun, monkeypatch, tmp_path):
+def test_a_process_that_measured_something_else_ends_the_run_and_leaves_those_before_it(begun, monkeypatch, tmp_path):
     another = info("a", own_seconds=[0.1] * 4, numpy="9.9")
     pytest_of([(part(of(4)), 0), (part(of(4)), 0), (part(another), 0), (part(of(4)), 0)], monkeypatch)
     edited = begun(processes="4", pairs="4")

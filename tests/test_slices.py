@@ -15,6 +15,7 @@ from benchmarks.measure.slices import COUNTS, LONG, SHORT, Slice, Task
 from benchmarks.measure.stopwatch import Time
 from benchmarks.measure.work import Work
 from reference.problem import Problem
+from tests.test_options import settings
 
 
 def test_slices_are_full_batches_and_those_of_a_length_do_not_overlap():
@@ -87,6 +88,15 @@ def test_pairs_end_before_the_limit_of_a_row_does():
         contest.admitted().worker.seconds_left = left
         Contest.measure(contest, "a", benchmark)
         contest.enough.assert_called_with(seconds)
+
+
+@pytest.mark.parametrize(("whole", "is_whole"), [(None, None), ("b-cpu,a-cpu", True), ("b-cpu", False)])
+def test_a_row_is_timed_as_the_first_of_several_processes_has_timed_it(whole, is_whole):
+    contest, benchmark = MagicMock(), MagicMock(disabled=False, param="a-cpu")
+    contest.suite.seconds_left, contest.suite.rows_left, contest.suite.random = 1000, 2, Random
+    contest.suite.settings, contest.admitted().worker.seconds_left = settings(whole=whole), 900
+    Contest.measure(contest, "a", benchmark)
+    contest.places_for.assert_called_once_with(contest.admitted(), contest.baseline(), is_whole=is_whole)
 
 
 def test_the_time_of_a_run_holds_what_a_call_pays_once():

@@ -88,12 +88,14 @@ def test_rows_that_are_timed_are_cut_as_those_of_most_tables_are():
     assert slices.places(trust.DATA_ROWS, 64, 1)
 
 
-def test_every_commit_that_timed_rows_is_noted_once(monkeypatch):
-    state = {}
+@pytest.mark.parametrize(("rows", "older"), [([], []), ([{"name": "numba_dense"}], [trust.OLDER])])
+def test_every_commit_that_timed_rows_is_noted_once(rows, older, monkeypatch):
+    """An older version noted none: its rows are not those of today's."""
+    state = {"measured": {"identical code, idle": {"rows": rows}}}
     for now in ("abc", "abc", "def, with changes"):
         monkeypatch.setattr(trust, "commit", lambda now=now: now)
         trust.note_commit(state)
-    assert state["commits"] == ["abc", "def, with changes"]
+    assert state["commits"] == [*older, "abc", "def, with changes"]
 
 
 def test_what_stops_it_leaves_what_was_found(quick, monkeypatch):

@@ -43,13 +43,15 @@ class Entrant:
 
     hardware: what its worker says of device and threads.  first_call_seconds: paid before the first result.  error: the
     largest so far, in float32 noise.  slowdown: what the proof plants, as a share of each timed run.  source_sha256: of
-    what its worker has loaded, even if somebody changes the file while it trains.
+    its source when its worker was started, even if somebody changes it later.
     """
 
-    def __init__(self, name: str, worker: Worker, hardware: dict[str, Any], first_call_seconds: float) -> None:
+    def __init__(
+        self, name: str, worker: Worker, hardware: dict[str, Any], first_call_seconds: float, source_sha256: str
+    ) -> None:
         self.name, self.worker, self.hardware, self.first_call_seconds = name, worker, hardware, first_call_seconds
+        self.source_sha256 = source_sha256
         self.error = self.slowdown = 0.0
-        self.source_sha256 = sources.sha256(name)
 
     # What it is asked as a trainer by the checker, see equivalence.Trainer.
     dtype = torch.float32
@@ -341,6 +343,7 @@ class Contest:
                 raise Lacking(lacks)
         ranks = self.ranks_of(name)
         threads = self.suite.settings.threads
+        source_sha256 = sources.sha256(name)
         worker = self.suite.workers.start(name, ranks)
         try:
             worker.give(self.suite.settings.timeout)
@@ -350,7 +353,7 @@ class Contest:
             first = worker.do("first_call", name, self.device, self.timed_problem(side), what="its first call")
             if first.lacks is not None:
                 raise Lacking(first.lacks)
-            entrant = Entrant(name, worker, hardware, first.seconds)
+            entrant = Entrant(name, worker, hardware, first.seconds, source_sha256)
             entrant.error = self.checked(first.answer, self.case)
             if complaint := self.suite.complaint(entrant, self.device):
                 raise Wrong(complaint)
@@ -429,7 +432,7 @@ class Contest:
 
     def group(self, own: Entrant, baseline: Entrant) -> str:
         """The group of a row in pytest-benchmark's own tables: rows that answer one question in one place."""
-        facts = vars(self.setting) | {"baseline_source_sha256": sources.sha256(baseline.name)}
+        facts = vars(self.setting) | {"baseline_source_sha256": baseline.source_sha256}
         for prefix, entrant in (("", own), ("baseline_", baseline)):
             facts |= {f"{prefix}{field}": value for field, value in entrant.placement.items()}
         words = [

@@ -47,6 +47,7 @@ TABLES_AT_ONCE = 250
 TRUTHS = (0.0, math.log1p(0.04))  # identical code, and between two margins
 DATA_ROWS = 25_000  # of an epoch, so many that it is timed by slices
 MOST_PAIRS = 10_000  # of a row
+OLDER = "unknown: an older version, which noted none and cut its slices otherwise"  # the commit of its rows
 SAME_CODE = ("numba_dense", "numba_sparse", "numpy_loop", "jax_scan", "native_dense", "manual_transposed")
 ON_ONE_CORE = ("numba_dense", "numba_sparse", "native_single")  # the other core is busy
 WITH_ONE_BASELINE = 10  # rows of the same name: its worker stays, that of the row is a new one each time
@@ -213,7 +214,8 @@ def measure(state: State, save: Callable[[], None]) -> None:
 
 def note_commit(state: State) -> None:
     """Notes of which commit the code is that times rows from now on."""
-    if (now := commit()) not in state.setdefault("commits", []):
+    has_rows = any(found["rows"] for found in state["measured"].values())
+    if (now := commit()) not in state.setdefault("commits", [OLDER] if has_rows else []):
         state["commits"].append(now)
 
 
@@ -390,7 +392,7 @@ def how(state: State) -> str:
     seconds = {part.slowdown > 0: part.seconds for part in PARTS}
     return (
         "Made by `python -m benchmarks.trust`. Simulated noise is in `benchmarks/proof/noise.py`; of its kinds the "
-        "worst is shown. Measured rows are timed and judged by the code that times and judges every table: "
+        "worst is shown. Measured rows are timed by workers, as those of every table, and judged by the same code: "
         f"{', '.join(SAME_CODE)} against themselves ({', '.join(ON_ONE_CORE)} where a core is busy), "
         f"{seconds[False]:g} s of pairs a row, and {SLOWED} against itself with busy work added, "
         f"{seconds[True]:g} s a row; {state['machine']['rows']} rows of digits an epoch, {pairs[0]} to {pairs[-1]} "
@@ -408,8 +410,7 @@ def conditions_lines(state: State) -> str:
         f"* machine: {machine['device_name']}; {machine['system']}; "
         f"python {machine['python']}, torch {machine['torch']}",
     ]
-    commits = state.get("commits", ["unknown: an older version, which noted none and cut its slices otherwise"])
-    found.append(f"* rows timed by the code of commit {'; '.join(commits)}")
+    found.append(f"* rows timed by the code of commit {'; '.join(state.get('commits', [OLDER]))}")
     for part in PARTS:
         cores = [conditions["other_cores"] for conditions in state["measured"][part.name]["conditions"]]
         others = [busy for busy in cores if busy is not None]

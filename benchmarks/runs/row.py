@@ -132,7 +132,7 @@ class Row:
         """By what its runs were timed."""
         if self.slice_rows:
             return f"slices of {self.slice_rows} rows"
-        return "whole runs" if self.own.call_seconds is None else "slices and whole runs"
+        return "whole runs" if self.own.call_seconds is None else MIXED
 
     @property
     def place(self) -> tuple[str, int, int]:
@@ -214,6 +214,7 @@ def kinds() -> dict[str, Any]:
 LAYOUT = layout()
 KINDS = kinds()
 
+MIXED = "slices and whole runs"  # in some processes by the former, in others by the latter, as older runs have it
 # Rows that differ in one of these answer different questions, or answer them in different places.
 FINGERPRINT = (
     *("dataset_sha256", "rows", "features", "classes", "batch_size", "epochs", "learning_rate", "dtype"),

@@ -11,15 +11,8 @@ from statistics import fmean, median
 from typing import NamedTuple, TypeVar
 
 LEVEL = 0.01  # how often an interval may miss, and how often a whole table may hold a wrong word
-MARGINS = (
-    0.01,
-    0.02,
-    0.03,
-    0.05,
-    0.10,
-    0.20,
-    0.50,
-)  # the least that counts, less 1: the A/A check chooses one of these
+# The least that counts, less 1: the A/A check chooses one of these.
+MARGINS = 0.01, 0.02, 0.03, 0.05, 0.10, 0.20, 0.50
 FEWEST_PAIRS = 8  # with 7 the widest interval there is, least to greatest, holds the median in 98.4 %
 Key = TypeVar("Key")
 

@@ -8,7 +8,7 @@ from statistics import median
 import tabulate
 
 from benchmarks.runs import statistics
-from benchmarks.runs.row import Row, Side
+from benchmarks.runs.row import MIXED, Row, Side
 from benchmarks.runs.saved import Run
 from benchmarks.show import cells
 from benchmarks.show.cells import Cells, row_id
@@ -81,7 +81,7 @@ def slices(rows: Sequence[Row]) -> str:
     if not lengths:
         return ""
     whole = sum(row.slice_rows is None for row in rows)
-    in_some = " in some processes at least" if len(set(rows[0].process)) > 1 else ""
+    in_some = " in some processes at least" if any(row.manner == MIXED for row in rows) else ""
     but = f", {whole} of {len(rows)} lines of the table by whole runs{in_some}" if whole else ""
     return f", timed by slices of {', '.join(map(str, lengths))} rows{but}"
 
@@ -99,7 +99,7 @@ def precision(run: Run) -> str:
         return narrow
     told = sum(run.words[key] in ("faster", "slower") for key in off)
     differ = f"{len(off)} rows that seem to differ by more than {run.judging_margin * 100:.3g} %"
-    return f"{narrow}; of the {differ}, {told} are called faster or slower"
+    return f"{narrow}; {told} of the {differ} called faster or slower"
 
 
 def what_counts(run: Run) -> str:
