@@ -469,8 +469,8 @@ def wavering(percent):
         (0.2, "here and now differences above 1 % count", "faster"),
         (1.2, "here and now differences above 3 % count", "same"),
         (4, "here and now differences above 10 % count", "same"),
-        (6, "here and now differences above 20 % count", "same"),
-        (20, "here and now differences above 50 % count", "same"),
+        (6, "here and now differences above 20 % count", "unclear"),
+        (20, "here and now differences above 50 % count", "unclear"),
         (25, "none: this machine cannot judge now", None),
     ],
 )

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 LEVEL = 0.01  # how often an interval may miss, and how often a whole table may hold a wrong word
 # The least that counts, less 1: the A/A check chooses one of these.
 MARGINS = 0.01, 0.02, 0.03, 0.05, 0.10, 0.20, 0.50
+WIDEST_SAME = 0.10  # of these margins: what may differ by more is not called the same
 FEWEST_PAIRS = 8  # with 7 the widest interval there is, least to greatest, holds the median in 98.4 %
 Key = TypeVar("Key")
 
@@ -170,13 +171,16 @@ def fewest_pairs(chance: float) -> int:
 
 
 def word(interval: Estimate, margin: float) -> str:
-    """faster, slower or same, if the whole interval says so, else unclear. The interval is of log ratios."""
+    """faster, slower or same, if the whole interval says so, else unclear. The interval is of log ratios.
+
+    By margins above WIDEST_SAME nothing is the same.
+    """
     edge = math.log1p(margin)
     if interval.low > edge:
         return "faster"
     if interval.high < -edge:
         return "slower"
-    if -edge <= interval.low and interval.high <= edge:
+    if margin <= WIDEST_SAME and -edge <= interval.low and interval.high <= edge:
         return "same"
     return "unclear"
 
