@@ -92,11 +92,6 @@ def margin(a: Run, b: Run) -> float:
     return max(run.judging_margin or 0 for run in (a, b))
 
 
-def of_few(a: Run, b: Run) -> str:
-    """That the words are of these processes, where a run has a single one."""
-    return "" if all(table.is_of_several(run) for run in (a, b)) else table.OF_THESE
-
-
 def timed_alike(a: Row, b: Row) -> bool:
     """Whether all processes timed both by slices of one length, or by whole runs: a slice is less often disturbed."""
     return a.manner == b.manner != MIXED
@@ -212,7 +207,9 @@ def main() -> int:
     if reasons:
         return NOT_COMPARABLE
     if found:
-        print(table.wrapped(f"\nB against A: {table.meaning(margin(a, b), len(found))}{of_few(a, b)}", indent=0))
+        print(
+            table.wrapped(f"\nB against A: {table.meaning(margin(a, b), len(found))}{table.of_these(a, b)}", indent=0)
+        )
     if "slower" in {verdict.word for verdict in found.values()}:
         return SLOWER
     return NOT_COMPARABLE if timed_otherwise(a, b, measured) or lost(a, b) else 0

@@ -122,21 +122,21 @@ class Session:
         """
         given = self.config.invocation_params
         finished: list[processes.Content] = []
+        together: processes.Content | None = None
         try:
             for content in processes.contents(given.args, given.dir, self.settings.processes):
-                processes.merged([*finished, content])  # now, while those before it are a run
                 finished.append(content)
+                together = processes.merged(finished)
         except processes.Unlike as unlike:
             pytest.exit(str(unlike), returncode=1)
         except processes.Ended as ended:
             pytest.exit(f"a process ended with status {ended}; its last lines say why", returncode=ended.args[0] or 1)
         finally:
-            if finished:
-                self.take(finished)
+            if together:
+                self.take(together)
 
-    def take(self, contents: list[processes.Content]) -> None:
-        """Saves what several processes have saved as one run, which is this one."""
-        content = processes.merged(contents)
+    def take(self, content: processes.Content) -> None:
+        """Saves what several processes have measured together as one run, which is this one."""
         self.merged = saved.run_of(content)
         self.write(content | saved.beside_the_rows(self.merged))
 

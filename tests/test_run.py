@@ -374,6 +374,16 @@ def test_a_long_run_is_timed_by_slices(rows_of_lists):
     assert rows_of_lists["manual_inplace", 400, 16].slice_rows is None  # 25 steps are not cut
 
 
+def test_a_row_that_the_first_process_has_timed_by_slices_is_so_in_the_others(project):
+    """Whatever the machine does meanwhile."""
+    path = project / "sliced.json"
+    options = ("--dataset=own.npz", "--batch-size=1", "--pairs=8", "--whole=", f"--benchmark-json={path}")
+    assert bench(project, "--benchmark-only", *options, "-k", "manual_inplace").returncode == 0
+    (row,) = saved.load(path).rows
+    assert row.slice_rows == 50
+    assert row.own.call_seconds < 0.01
+
+
 def test_without_timing_rows_are_checked_all_the_same(project):
     with added(project, bad=NEW_FILES["wrong_answer"]):
         done = bench(project, "--benchmark-disable", "--dataset", "own.npz", "-k", "manual_inplace or bad")

@@ -488,6 +488,9 @@ def test_with_a_margin_asked_for_the_aa_check_must_say_same_at_it():
     assert list(run(near, aa_checks=[wavering(1.2)], margin=0.015).words.values()) == ["faster"]
     assert run(near, aa_checks=[wavering(1.2)], margin=0.01).cannot_judge
     assert table.facts(run(near, margin=0.025))[0] == ("margin", "differences above 2.5 % count, as asked for")
+    twice = row()
+    assert list(run(twice, aa_checks=[wavering(1.2)], margin=0.2).words.values()) == ["faster"]  # though none is "same"
+    assert run(twice, aa_checks=[wavering(25)], margin=0.2).cannot_judge
 
 
 def test_a_machine_that_allows_no_margin_says_so():
@@ -773,8 +776,8 @@ def test_a_row_that_was_timed_in_another_manner_is_no_success(save):
 
 def test_compare_says_so_where_a_word_is_of_one_process():
     one, several = run(row()), run(row(process=[0] * 4 + [1] * 6))
-    assert compare.of_few(one, several) == "; of these processes: fresh ones may differ, --processes"
-    assert compare.of_few(several, several) == ""
+    assert table.of_these(one, several) == "; of these processes: fresh ones may differ, --processes"
+    assert table.of_these(several, several) == ""
 
 
 def test_processes_that_did_not_measure_the_same_are_not_joined():

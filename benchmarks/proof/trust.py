@@ -409,8 +409,8 @@ def conditions_lines(state: State) -> str:
     found = [
         f"* machine: {machine['device_name']}; {machine['system']}; "
         f"python {machine['python']}, torch {machine['torch']}",
+        f"* rows timed by the code of commit {'; '.join(state.get('commits', [OLDER]))}",
     ]
-    found.append(f"* rows timed by the code of commit {'; '.join(state.get('commits', [OLDER]))}")
     for part in PARTS:
         cores = [conditions["other_cores"] for conditions in state["measured"][part.name]["conditions"]]
         others = [busy for busy in cores if busy is not None]

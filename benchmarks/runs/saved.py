@@ -170,12 +170,11 @@ class Run:
         """What an A/A check has found that it should not; "" if it has not."""
         found, ratio = self.log_ratios[check.key], self.ratio(check).text()
         margin = self.margin or statistics.MARGINS[-1]
-        word = statistics.word(found, margin)
-        if word in ("faster", "slower"):
+        if statistics.word(found, margin) in ("faster", "slower"):
             return f"seem to differ, {ratio} with a margin of {margin * 100:.3g} %"
         if self.margin is None and statistics.least_margin([found]) is None:
             return f"cannot be told to be the same, {ratio}, not even within half of {margin * 100:g} %"
-        if self.margin is not None and word == "unclear":
+        if self.margin is not None and not statistics.is_within(found, margin):
             return f"cannot be told to be the same, {ratio} with a margin of {margin * 100:.3g} %"
         return ""
 

@@ -180,9 +180,13 @@ def word(interval: Estimate, margin: float) -> str:
         return "faster"
     if interval.high < -edge:
         return "slower"
-    if margin <= WIDEST_SAME and -edge <= interval.low and interval.high <= edge:
-        return "same"
-    return "unclear"
+    return "same" if margin <= WIDEST_SAME and is_within(interval, margin) else "unclear"
+
+
+def is_within(interval: Estimate, margin: float) -> bool:
+    """Whether all of the interval, of log ratios, lies within the margin."""
+    edge = math.log1p(margin)
+    return -edge <= interval.low and interval.high <= edge
 
 
 class Verdict(NamedTuple):

@@ -3,7 +3,7 @@
 Needs numpy, and SciPy where there is something to draw; no torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from benchmarks.show.charts import Axes
 from benchmarks.show.ladder import Runs
 
 if TYPE_CHECKING:
-    from benchmarks.show.growth import Panel, Points
+    from benchmarks.show.growth import Panel
 
 MARGIN = 1.3  # above the slowest and below the fastest: a factor
 LABEL_HEIGHT = 6  # of the height of a chart in percent: names are at least as far apart
@@ -90,16 +90,17 @@ def growth(run: Run, device: str, museum: Museum | None) -> Growth:
     """The Growth of one device."""
     from benchmarks.show import growth as times  # and with it SciPy, only where there is something to draw
 
-    points = times.points(run, device)
     panel = next((panel for panel in times.panels(run) if panel.device == device), None)
     own = [row for row in run.rows if row.setting.device == device]
     count = panel.rows if panel else max(row.setting.rows for row in own)
     own = [row for row in own if row.setting.rows == count]
+    points = ((name, point) for name, found in times.points(run, device).items() for point in found)
+    seconds = {(name, point.batch_size): point.seconds for name, point in points if point.rows == count}
     return Growth(
         setting=own[0].setting,
         baseline=own[0].baseline.name,
         chart=chart(panel) if panel else None,
-        lines=[line(run, own, points, size, museum) for size in sorted({row.setting.batch_size for row in own})],
+        lines=[line(run, own, seconds, size, museum) for size in sorted({row.setting.batch_size for row in own})],
     )
 
 
@@ -124,23 +125,19 @@ def chart(panel: "Panel") -> Chart:
     )
 
 
-def line(run: Run, rows: Sequence[Row], points: "dict[str, Points]", size: int, museum: Museum | None) -> Line:
-    """The Line of a batch size, its times those of these Points: the same as in the chart."""
+def line(
+    run: Run, rows: Sequence[Row], seconds: Mapping[tuple[str, int], float], size: int, museum: Museum | None
+) -> Line:
+    """The Line of a batch size. seconds: an epoch of a name in batches of a size, the same as in the chart."""
     fastest = max((row for row in rows if row.setting.batch_size == size), key=lambda row: run.ratio(row).value)
     setting = fastest.setting
-    seconds = {
-        name: point.seconds
-        for name, own in points.items()
-        for point in own
-        if (point.rows, point.batch_size) == (setting.rows, size)
-    }
     loss = loss_after_an_epoch(setting, museum)
     return Line(
         batch_size=size,
         steps=setting.steps // setting.epochs,
-        beside=cells.milliseconds(seconds[fastest.baseline.name]),
+        beside=cells.milliseconds(seconds[fastest.baseline.name, size]),
         fastest=fastest.own.name,
-        own=cells.milliseconds(seconds[fastest.own.name]),
+        own=cells.milliseconds(seconds[fastest.own.name, size]),
         loss="" if loss is None else f"{loss:.4f}",
     )
 

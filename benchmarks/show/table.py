@@ -16,7 +16,6 @@ from benchmarks.show.cells import Cells, row_id
 WIDTH = 120  # of a terminal
 TERMINAL = "simple"  # tabulate's style for it
 MORE_THAN_EXPLAINED = 1.05  # cores busy over threads: the CPU clock is not exact
-OF_THESE = "; of these processes: fresh ones may differ, --processes"
 # Left out, in this order, until the table fits.
 DISPENSABLE = ("first call", "x floor", "lines", "us/step more", "error", "judged by")
 CHOICES = (
@@ -123,12 +122,13 @@ def meaning_of_words(run: Run) -> str:
     """What the words mean and how sure they are, or why there are none."""
     if run.judging_margin is None:
         return f"none, this machine cannot judge now: {run.cannot_judge}"
-    return meaning(run.judging_margin, len(run.rows)) + ("" if is_of_several(run) else OF_THESE)
+    return meaning(run.judging_margin, len(run.rows)) + of_these(run)
 
 
-def is_of_several(run: Run) -> bool:
-    """Whether its rows were measured in several processes."""
-    return len(set(run.rows[0].process)) > 1
+def of_these(*runs: Run) -> str:
+    """That words are of these processes, where a run has a single one."""
+    several = all(len(set(run.rows[0].process)) > 1 for run in runs)
+    return "" if several else "; of these processes: fresh ones may differ, --processes"
 
 
 def meaning(margin: float, count: int) -> str:
