@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import implementations
-from benchmarks.measure import machines, race, slices, stopwatch
+from benchmarks.measure import cores, machines, race, slices, stopwatch
 from benchmarks.measure.race import Pair, Turn
 from benchmarks.measure.refusals import Lacking, NotComparable, Refusal, Wrong
 from benchmarks.measure.slices import Slice, Task
@@ -227,7 +227,7 @@ class Contest:
     def task(self, random: Random, places: Sequence[Slice]) -> Task:
         """One of them."""
         weight, bias = random_parameters(*self.shape, seed=random.getrandbits(32))
-        return Task((weight.numpy(), bias.numpy()), slices.drawn(places, random))
+        return Task((weight.numpy(), bias.numpy()), slices.drawn(places, random), cores.own())
 
     @functools.cache  # noqa: B019 - a contest lives as long as the run
     def known(self, sliced: bool) -> tuple[Task, Case]:

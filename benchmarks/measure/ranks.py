@@ -146,6 +146,10 @@ class Rank(Work):
                 if other[what] != own:
                     raise Wrong(f"rank {rank} has {what} {other[what]}, rank 0 has {own}; expected the same on all")
 
+    def wake_on(self, core: int | None) -> None:
+        """Trains on the first rows, on any cores: ranks that begin on the same one would wait for each other."""
+        self.wake()
+
     def lap(self, *arguments: Any) -> tuple[Time, Answer]:
         """One timed call: all ranks start together."""
         dist.barrier()

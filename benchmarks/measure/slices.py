@@ -36,10 +36,12 @@ class Task(NamedTuple):
     """What both sides of a pair are given: they train on the slices one after the other, going on from what came out.
 
     start: weight (features, classes) and bias (classes,), float32 arrays.  slices: none stands for all rows at once.
+    core: the number of the one they begin on; None: wherever the system puts them.
     """
 
     start: tuple[np.ndarray, np.ndarray]
     slices: tuple[Slice, ...] = ()
+    core: int | None = None
 
 
 def places(rows: int, batch_size: int, epochs: int) -> tuple[Slice, ...]:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from math import inf
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 import implementations
-from benchmarks.measure import counts, floor, slices
+from benchmarks.measure import cores, counts, floor, slices
 from benchmarks.measure.lacking import lacking
 from benchmarks.measure.refusals import Refusal
 from benchmarks.measure.slices import Slice, Task
@@ -145,6 +146,13 @@ class Work:
         problem, inputs = self.waking
         self.module.train(*inputs, *problem[2:])
 
+    busy_cores = inf  # in its last timed run; before the first it may be any number
+
+    def wake_on(self, core: int | None) -> None:
+        """The same, and it is on this core that the timed run begins; only its first thread if several work at once."""
+        with cores.begun_on(core, with_all_threads=self.busy_cores <= cores.ONE):
+            self.wake()
+
     def train(self, task: Task, slowdown: float = 0.0) -> tuple[Time, Answer]:
         """A timed run: its Time and its Answer.
 
@@ -153,7 +161,7 @@ class Work:
         answer = Answer(task.start, None)
         times: dict[int | None, list[Time]] = {}  # by steps
         try:
-            self.wake()
+            self.wake_on(task.core)
         except (Exception, SystemExit) as raised:
             return Time(0.0, 0.0), Answer(None, f"raised {equivalence.described(raised)}")
         for place in task.slices or (None,):
@@ -161,9 +169,15 @@ class Work:
             if answer.complaint or not all(np.isfinite(array).all() for array in answer.result):  # no start for others
                 return time, answer
             times.setdefault(place and place.steps, []).append(time)
-        if not task.slices:
-            return times[None][0], answer
-        return slices.time_of_run(times[slices.LONG], times[slices.SHORT], self.problem.steps), answer
+        time = self.time_of_run(times)
+        self.busy_cores = time.cpu_seconds / time.seconds
+        return time, answer
+
+    def time_of_run(self, times: dict[int | None, list[Time]]) -> Time:
+        """The Time of a run from those of its laps, by their steps; None stands for all rows at once."""
+        if None in times:
+            return times[None][0]
+        return slices.time_of_run(times[slices.LONG], times[slices.SHORT], self.problem.steps)
 
     def lap(self, problem: Problem, inputs: tuple, start: Start, slowdown: float) -> tuple[Time, Answer]:
         """One timed call from these parameters: its Time and its Answer."""
