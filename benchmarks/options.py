@@ -113,7 +113,7 @@ def add(parser: pytest.Parser) -> None:
     group.addoption("--part", help=argparse.SUPPRESS)  # which of several processes this is
     group.addoption("--whole", help=argparse.SUPPRESS)  # which rows the first of them has timed by whole runs
     group.addoption(
-        "--margin", default="auto", help="differences below so many percent are none (auto: as the A/A check says)"
+        "--margin", default="auto", help="differences below so many percent are none (auto: by the A/A check)"
     )
     group.addoption("--baseline", default="torch_nn", help="torch_nn, parent, or the name of an implementation")
     group.addoption("--torch-threads", help="threads for torch and NumPy (their own choice)")

@@ -12,7 +12,8 @@ import pytest
 
 import implementations
 from benchmarks import report
-from benchmarks.runs import saved
+from benchmarks.runs import saved, statistics
+from benchmarks.runs.statistics import Sample
 from benchmarks.show import documents, table
 
 ROOT = Path(__file__).parent.parent
@@ -153,6 +154,26 @@ def test_the_sums_are_those_of_the_museum_the_mutants_and_the_proof():
     assert "the noise left fewer than one table of a hundred without a margin" in measuring
     assert "no table of identical code had a false word, and the intervals hold what they should" in measuring
     assert "10 000 tables" in measuring
+
+
+def test_the_luck_of_memory_is_that_of_the_proof():
+    state = json.loads((ROOT / "results" / "trust" / "trust.json").read_text(encoding="utf-8"))
+    intervals = defaultdict(list)
+    for row in state["measured"]["identical code, idle"]["rows"]:
+        intervals[row["name"]].append(Sample([row["log_ratios"]]).interval(statistics.LEVEL))
+    count, apart, farthest = {}, {}, {}
+    for name, found in intervals.items():
+        count[name] = len(found)
+        apart[name] = sum(interval.low > 0 or interval.high < 0 for interval in found)
+        farthest[name] = max(abs(interval.value) * 100 for interval in found)
+    text = " ".join((ROOT / "docs" / "measuring.md").read_text(encoding="utf-8").split())
+    luck, without = "native_dense", "numpy_loop"
+    assert (
+        f"Of {count[luck]} rows of `{luck}` against itself, a fresh process each, {apart[luck]} have an interval that "
+        f"excludes 1, and the farthest is {farthest[luck]:.1f} % off; of {count[without]} rows of `{without}` "
+        f"{apart[without]}, and {farthest[without]:.1f} %."
+    ) in text
+    assert f"never counts what is below {statistics.OF_ONE_PROCESS * 100:g} %" in text
 
 
 def test_the_states_of_the_machine_are_those_of_the_published_run():

@@ -53,6 +53,12 @@ def combination(request):
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_remembered():
+    """A mistake that keeps its answers has none of another test's."""
+    implementations.load("mistakes.answer_remembered").ANSWERS.clear()
+
+
 pytestmark = [
     pytest.mark.usefixtures("every_shape_is_compiled"),
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),

@@ -317,7 +317,7 @@ def test_a_bad_run_is_one_clear_line_and_the_old_page_stays(results, monkeypatch
     for paths, complaint in [
         ([results / "none.json"], "none.json: No such file"),
         ([results / "cut.json"], "cut.json: not JSON, or cut off"),
-        ([results / "edited.json"], "was the file edited?"),
+        ([results / "edited.json"], "was the file edited, or saved by an older version?"),
         ([results / "bytes.json"], "bytes.json: not JSON, not even text"),
         ([good, again], "good.json and again.json both hold manual_inplace-cpu against torch_nn"),
         ([good, good], "a second run of the name good.json"),

@@ -239,24 +239,25 @@ def symmetric(percent):
     [(0, 0.01), (0.49, 0.01), (0.51, 0.02), (1.4, 0.03), (1.6, 0.05), (4.8, 0.1), (5, 0.2), (22, 0.5), (23, None)],
 )
 def test_the_margin_is_the_least_that_holds_the_aa_check_twice(percent, margin):
-    assert statistics.least_margin([symmetric(percent)]) == margin
+    assert statistics.least_margin([symmetric(percent)], processes=8) == margin
+    assert statistics.least_margin([symmetric(percent)], processes=1) == (margin and max(margin, 0.05))
 
 
 def test_the_margin_holds_exactly_half_of_it_and_no_more():
     half = math.log1p(0.03) / 2
-    assert statistics.least_margin([Estimate(0, -half, half)]) == 0.03
-    assert statistics.least_margin([Estimate(0, -half, math.nextafter(half, 1))]) == 0.05
-    assert statistics.least_margin([Estimate(0, math.nextafter(-half, -1), half)]) == 0.05
+    assert statistics.least_margin([Estimate(0, -half, half)], 8) == 0.03
+    assert statistics.least_margin([Estimate(0, -half, math.nextafter(half, 1))], 8) == 0.05
+    assert statistics.least_margin([Estimate(0, math.nextafter(-half, -1), half)], 8) == 0.05
 
 
 def test_an_aa_check_that_is_off_needs_a_margin_for_that_too():
-    assert statistics.least_margin([Estimate(0.02, 0.019, 0.021)]) == 0.05
+    assert statistics.least_margin([Estimate(0.02, 0.019, 0.021)], 8) == 0.05
 
 
 def test_the_margin_is_for_every_device():
-    assert statistics.least_margin([symmetric(0.2), symmetric(2)]) == 0.05
-    assert statistics.least_margin([symmetric(0.2), symmetric(50)]) is None
-    assert statistics.least_margin([]) == 0.01
+    assert statistics.least_margin([symmetric(0.2), symmetric(2)], 8) == 0.05
+    assert statistics.least_margin([symmetric(0.2), symmetric(50)], 8) is None
+    assert statistics.least_margin([], 8) == 0.01
 
 
 # --- changes ------------------------------------------------------------------------------------------------

@@ -466,8 +466,8 @@ def wavering(percent):
 @pytest.mark.parametrize(
     ("percent", "counts", "word"),
     [
-        (0.2, "here and now differences above 1 % count", "faster"),
-        (1.2, "here and now differences above 3 % count", "same"),
+        (0.2, "here and now differences above 5 % count", "same"),
+        (2.4, "here and now differences above 5 % count", "same"),
         (4, "here and now differences above 10 % count", "same"),
         (6, "here and now differences above 20 % count", "unclear"),
         (20, "here and now differences above 50 % count", "unclear"),
@@ -520,6 +520,14 @@ def processes_of(center, pattern=(-0.01, 0.0, 0.01, 0.02)):
     """Two pairs in each of four processes."""
     seconds = [0.2 / math.exp(center + shift) for shift in pattern for _ in range(2)]
     return {"own_seconds": seconds, "process": [0, 0, 1, 1, 2, 2, 3, 3]}
+
+
+def test_one_process_has_a_margin_for_where_its_memory_lies_and_several_need_none():
+    quiet = (-0.001, 0.0, 0.001, 0.0)
+    several = run(row(**processes_of(0.03, quiet)), aa_checks=[aa_check(**processes_of(0.0, quiet))], margin=None)
+    assert (several.judging_margin, *several.words.values()) == (0.01, "faster")
+    one = run(row(own=0.194), margin=None)
+    assert (one.judging_margin, *one.words.values()) == (0.05, "same")
 
 
 def test_rows_of_a_device_lend_each_other_their_variances():

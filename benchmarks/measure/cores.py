@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import glob
 from threading import get_native_id
 
 ONE = 1.2  # cores at most that a process keeps busy if no two of its threads work at the same time
@@ -27,7 +28,7 @@ def begun_on(core: int | None, with_all_threads: bool) -> Iterator[None]:
     """The caller goes to a core, and after the block wherever the system puts it; None: nothing is done.
 
     with_all_threads: the other threads of its process stay on that core in the block, but for those that the caller
-    starts in it: a new thread may run where the one that starts it may.
+    starts in it: a new thread may run where the one may that starts it.
     """
     if core is None:
         yield
@@ -57,4 +58,5 @@ def kept_on(core: int, threads: list[int]) -> Iterator[None]:
 
 def other_threads() -> list[int]:
     """The numbers of this process's threads but for the caller's own."""
-    return [number for number in map(int, os.listdir("/proc/self/task")) if number != get_native_id()]
+    numbers = (int(os.path.basename(task)) for task in glob("/proc/self/task/*"))
+    return [number for number in numbers if number != get_native_id()]

@@ -25,7 +25,7 @@ import torch.distributed as dist
 from benchmarks.measure import silence
 from benchmarks.measure.refusals import Wrong
 from benchmarks.measure.stopwatch import Time, timed
-from benchmarks.measure.work import FirstCall, Reply, Work, carried_out
+from benchmarks.measure.work import FirstCall, Part, Reply, Work, carried_out
 from benchmarks.runs import sources
 from benchmarks.runs.row import ALL_REDUCES
 from reference.equivalence import Answer
@@ -173,23 +173,27 @@ class Rank(Work):
 
         From laps of two lengths; the median of TURNS. None where it is not more, fails in silence, or rows are too few.
         """
-        long, short = STEPS
-        if len(self.problem.x) < long * self.problem.batch_size:
+        if len(self.problem.x) < max(STEPS) * self.problem.batch_size:
             return None
         parts = [self.part(0, steps * self.problem.batch_size) for steps in STEPS]
         differences = []
         for _ in range(TURNS):
-            steps_of = []
-            for backend in (BACKENDS[self.device], silence.SILENT):
-                self.join(backend)
-                laps = [[self.lap(*part, self.timed_problem.start, 0.0) for part in parts] for _ in range(LAPS)]
-                if any(answer.complaint for lap in laps for _, answer in lap):  # it uses what nobody answers in silence
-                    return None
-                seconds = [min(time.seconds for time, _ in alike) for alike in zip(*laps, strict=True)]
-                steps_of.append((seconds[0] - seconds[1]) / (long - short))
-            differences.append(steps_of[0] - steps_of[1])
+            exchanging = self.step_seconds(parts, BACKENDS[self.device])
+            silent = self.step_seconds(parts, silence.SILENT)
+            if exchanging is None or silent is None:
+                return None
+            differences.append(exchanging - silent)
         found = median(differences)
         return found if found > 0 else None
+
+    def step_seconds(self, parts: Sequence[Part], backend: str) -> float | None:
+        """Of a step with this backend, by laps on parts of STEPS; None if one fails: in silence nobody answers."""
+        self.join(backend)
+        laps = [[self.lap(*part, self.timed_problem.start, 0.0) for part in parts] for _ in range(LAPS)]
+        if any(answer.complaint for lap in laps for _, answer in lap):
+            return None
+        long, short = (min(time.seconds for time, _ in alike) for alike in zip(*laps, strict=True))
+        return (long - short) / (STEPS[0] - STEPS[1])
 
     def reply(self, order: str, arguments: Sequence[Any]) -> RankReply:
         """What comes of an order. If that is wrong the others, who may wait for this rank, are told so at once."""

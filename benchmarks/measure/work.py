@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from math import inf
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -146,11 +145,12 @@ class Work:
         problem, inputs = self.waking
         self.module.train(*inputs, *problem[2:])
 
-    busy_cores = inf  # in its last timed run; before the first it may be any number
+    busy_cores: float | None = None  # the most in a timed run so far
 
     def wake_on(self, core: int | None) -> None:
-        """The same, and it is on this core that the timed run begins; only its first thread if several work at once."""
-        with cores.begun_on(core, with_all_threads=self.busy_cores <= cores.ONE):
+        """The same, begun on this core, where the timed run goes on; only its first thread if several work at once."""
+        one_at_a_time = self.busy_cores is not None and self.busy_cores <= cores.ONE
+        with cores.begun_on(core, with_all_threads=one_at_a_time):
             self.wake()
 
     def train(self, task: Task, slowdown: float = 0.0) -> tuple[Time, Answer]:
@@ -170,7 +170,7 @@ class Work:
                 return time, answer
             times.setdefault(place and place.steps, []).append(time)
         time = self.time_of_run(times)
-        self.busy_cores = time.cpu_seconds / time.seconds
+        self.busy_cores = max(self.busy_cores or 0.0, time.cpu_seconds / time.seconds)
         return time, answer
 
     def time_of_run(self, times: dict[int | None, list[Time]]) -> Time:

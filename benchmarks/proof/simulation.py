@@ -85,7 +85,7 @@ def outcome(samples: Sequence[Sample], truth: float, measured: np.ndarray) -> Ou
     prior = statistics.prior_of(samples[:AA])
     rows, check = [sample._replace(prior=prior) for sample in samples[:AA]], samples[AA]
     intervals = [row.interval(statistics.LEVEL) for row in rows]
-    margin = statistics.least_margin([check.interval(statistics.LEVEL)])
+    margin = statistics.least_margin([check.interval(statistics.LEVEL)], len(check.processes))
     words = list(statistics.words(dict(enumerate(rows)), margin).values()) if margin else []
     return Outcome(
         words=words,

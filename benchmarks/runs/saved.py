@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -131,7 +131,12 @@ class Run:
             return None
         if self.margin is not None:
             return self.margin
-        return statistics.least_margin(self.log_ratios[check.key] for check in self.aa_checks)
+        return self.least_margin(self.aa_checks)
+
+    def least_margin(self, aa_checks: Sequence[Row]) -> float | None:
+        """The margin that these allow, None if they allow none."""
+        processes = min((len(set(check.process)) for check in aa_checks), default=1)
+        return statistics.least_margin([self.log_ratios[check.key] for check in aa_checks], processes)
 
     @cached_property
     def verdicts(self) -> dict[Key, Verdict]:
@@ -172,7 +177,7 @@ class Run:
         margin = self.margin or statistics.MARGINS[-1]
         if statistics.word(found, margin) in ("faster", "slower"):
             return f"seem to differ, {ratio} with a margin of {margin * 100:.3g} %"
-        if self.margin is None and statistics.least_margin([found]) is None:
+        if self.margin is None and self.least_margin([check]) is None:
             return f"cannot be told to be the same, {ratio}, not even within half of {margin * 100:g} %"
         if self.margin is not None and not statistics.is_within(found, margin):
             return f"cannot be told to be the same, {ratio} with a margin of {margin * 100:.3g} %"
@@ -312,7 +317,7 @@ def check_judged(found: Mapping[str, Any], saved: Mapping[str, Any], what: str) 
         if not agree(found.get(key), saved.get(key)):
             raise RunError(
                 f"the {what} of {key[:80]!r} is {str(saved.get(key))[:20]!r}, but its pairs say {found.get(key)!r}; "
-                "was the file edited?"
+                "was the file edited, or saved by an older version?"
             )
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 LEVEL = 0.01  # how often an interval may miss, and how often a whole table may hold a wrong word
 # The least that counts, less 1: the A/A check chooses one of these.
 MARGINS = 0.01, 0.02, 0.03, 0.05, 0.10, 0.20, 0.50
+OF_ONE_PROCESS = 0.05  # the least of these for a single process: where its memory lies it may be 4 % slower or faster
 WIDEST_SAME = 0.10  # of these margins: what may differ by more is not called the same
 FEWEST_PAIRS = 8  # with 7 the widest interval there is, least to greatest, holds the median in 98.4 %
 Key = TypeVar("Key")
@@ -222,14 +223,16 @@ def words(samples: Mapping[Key, Sample | Change], margin: float) -> dict[Key, st
     return {key: verdict.word for key, verdict in verdicts(samples, margin).items()}
 
 
-def least_margin(aa_checks: Iterable[Estimate]) -> float | None:
+def least_margin(aa_checks: Iterable[Estimate], processes: int) -> float | None:
     """The least of MARGINS into which the interval of every A/A check fits twice; None if there is none.
 
-    Once would do for what it has measured; the other half is for what other rows may have and it has not, such as
-    another layout of memory. The intervals are of log ratios.
+    Once would do for what it has measured; the other half is for what other rows may have and it has not. The intervals
+    are of log ratios. processes: in which they were measured. An interval of a single one knows nothing of others, so
+    from one it is at least OF_ONE_PROCESS: results/trust has rows of identical code that differ by 3 and 4 %, surely.
     """
     bounds = [bound for check in aa_checks for bound in (-check.low, check.high)]
-    return next((margin for margin in MARGINS if 2 * max(bounds, default=0) <= math.log1p(margin)), None)
+    least = max(2 * max(bounds, default=0), math.log1p(OF_ONE_PROCESS) if processes == 1 else 0)
+    return next((margin for margin in MARGINS if least <= math.log1p(margin)), None)
 
 
 def exponential(estimate: Estimate) -> Estimate:
