@@ -88,8 +88,14 @@ def changes(a: Run, b: Run) -> dict[str, Change]:
 
 
 def margin(a: Run, b: Run) -> float:
-    """The least ratio that counts in both runs, less 1."""
-    return max(run.judging_margin or 0 for run in (a, b))
+    """The least ratio that counts, less 1: the wider margin of both runs.
+
+    Where an A/A check has chosen that of a run of one process, it is the root of the sum of both squares (of their
+    logarithms): the luck of that process is in no interval, and each of the two runs has its own.
+    """
+    logs = [math.log1p(run.judging_margin or 0) for run in (a, b)]
+    lucky = any(run.margin is None and len(set(row.process)) == 1 for run in (a, b) for row in run.rows)
+    return math.expm1(math.hypot(*logs) if lucky else max(logs))
 
 
 def timed_alike(a: Row, b: Row) -> bool:

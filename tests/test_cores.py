@@ -3,8 +3,9 @@
 import os
 import sys
 from contextlib import contextmanager, suppress
+from queue import Queue
 from random import Random
-from threading import Event, Thread
+from threading import Event, Thread, get_native_id
 from types import SimpleNamespace
 
 import pytest
@@ -77,6 +78,27 @@ def test_the_other_threads_are_kept_on_it_where_one_works_at_a_time(with_all_thr
         assert allowed(sleeper) == ({core} if with_all_threads else everywhere)
         raise ArithmeticError
     assert allowed() == allowed(sleeper) == everywhere
+
+
+@on_linux
+def test_a_thread_that_another_has_started_meanwhile_may_run_anywhere_afterwards(core):
+    go, over, numbers = Event(), Event(), Queue()
+
+    def starter():
+        go.wait()
+        new = Thread(target=lambda: (numbers.put(get_native_id()), over.wait()))
+        new.start()
+        new.join()
+
+    thread = Thread(target=starter)
+    thread.start()
+    with cores.begun_on(core, with_all_threads=True):
+        go.set()
+        new = numbers.get()
+        assert allowed(new) == {core}
+    assert allowed(new) == allowed()
+    over.set()
+    thread.join()
 
 
 @on_linux

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import re
 import sys
 from collections import defaultdict
@@ -173,7 +174,13 @@ def test_the_luck_of_memory_is_that_of_the_proof():
         f"excludes 1, and the farthest is {farthest[luck]:.1f} % off; of {count[without]} rows of `{without}` "
         f"{apart[without]}, and {farthest[without]:.1f} %."
     ) in text
-    assert f"never counts what is below {statistics.OF_ONE_PROCESS * 100:g} %" in text
+    least = statistics.OF_ONE_PROCESS
+    assert f"counts nothing below {least * 100:g} %, unless `--margin` asks for it" in text
+    both = math.expm1(math.hypot(math.log1p(least), math.log1p(least)))
+    assert f"two of them are compared by {both * 100:.1f} % at least" in text
+    assert f"({both * 100:.1f} % at least for two runs of one process)" in " ".join(
+        (ROOT / "docs" / "options.md").read_text().split()
+    )
 
 
 def test_the_states_of_the_machine_are_those_of_the_published_run():

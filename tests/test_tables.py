@@ -788,6 +788,20 @@ def test_compare_says_so_where_a_word_is_of_one_process():
     assert table.of_these(several, several) == ""
 
 
+def test_the_luck_of_two_single_processes_is_more_than_that_of_one():
+    def margin(*runs):
+        return round(compare.margin(*runs), 4)
+
+    quiet = (-0.001, 0.0, 0.001, 0.0)
+    several = run(row(**processes_of(0.1, quiet)), aa_checks=[aa_check(**processes_of(0.0, quiet))], margin=None)
+    one, asked = run(row(), margin=None), run(row(), margin=0.05)
+    assert (one.judging_margin, several.judging_margin) == (0.05, 0.01)
+    assert margin(several, several) == 0.01
+    assert margin(asked, asked) == margin(asked, several) == 0.05
+    assert margin(one, one) == margin(one, asked) == 0.0714
+    assert margin(one, several) == 0.0511
+
+
 def test_processes_that_did_not_measure_the_same_are_not_joined():
     parts = [
         {

@@ -35,8 +35,21 @@ def begun_on(core: int | None, with_all_threads: bool) -> Iterator[None]:
         return
     with kept_on(core, [get_native_id()]):
         pass  # it is there now
-    with kept_on(core, other_threads() if with_all_threads else []):
-        yield
+    threads = other_threads() if with_all_threads else []
+    try:
+        with kept_on(core, threads):
+            yield
+    finally:
+        if threads:  # one of them may have started others
+            release(core, [thread for thread in other_threads() if thread not in threads])
+
+
+def release(core: int, threads: list[int]) -> None:
+    """Lets those of these threads that may run on this core alone run wherever the caller may."""
+    for thread in threads:
+        with suppress(OSError):
+            if os.sched_getaffinity(thread) == {core}:
+                os.sched_setaffinity(thread, os.sched_getaffinity(0))
 
 
 @contextmanager

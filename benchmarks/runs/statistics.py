@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 LEVEL = 0.01  # how often an interval may miss, and how often a whole table may hold a wrong word
 # The least that counts, less 1: the A/A check chooses one of these.
 MARGINS = 0.01, 0.02, 0.03, 0.05, 0.10, 0.20, 0.50
-OF_ONE_PROCESS = 0.05  # the least of these for a single process: where its memory lies it may be 4 % slower or faster
+OF_ONE_PROCESS = 0.05  # the least of these for a single process: where its memory lies may make 4.7 %
 WIDEST_SAME = 0.10  # of these margins: what may differ by more is not called the same
 FEWEST_PAIRS = 8  # with 7 the widest interval there is, least to greatest, holds the median in 98.4 %
 Key = TypeVar("Key")
@@ -228,7 +228,7 @@ def least_margin(aa_checks: Iterable[Estimate], processes: int) -> float | None:
 
     Once would do for what it has measured; the other half is for what other rows may have and it has not. The intervals
     are of log ratios. processes: in which they were measured. An interval of a single one knows nothing of others, so
-    from one it is at least OF_ONE_PROCESS: results/trust has rows of identical code that differ by 3 and 4 %, surely.
+    from one it is at least OF_ONE_PROCESS: in results/trust rows of identical code are up to 4.7 % apart.
     """
     bounds = [bound for check in aa_checks for bound in (-check.low, check.high)]
     least = max(2 * max(bounds, default=0), math.log1p(OF_ONE_PROCESS) if processes == 1 else 0)
