@@ -92,13 +92,16 @@ def test_a_thread_that_another_has_started_meanwhile_may_run_anywhere_afterwards
 
     thread = Thread(target=starter)
     thread.start()
-    with cores.begun_on(core, with_all_threads=True):
+    try:
+        with cores.begun_on(core, with_all_threads=True):
+            go.set()
+            new = numbers.get()
+            assert allowed(new) == {core}
+        assert allowed(new) == allowed()
+    finally:
         go.set()
-        new = numbers.get()
-        assert allowed(new) == {core}
-    assert allowed(new) == allowed()
-    over.set()
-    thread.join()
+        over.set()
+        thread.join()
 
 
 @on_linux
