@@ -94,7 +94,7 @@ def margin(a: Run, b: Run) -> float:
     logarithms): the luck of that process is in no interval, and each of the two runs has its own.
     """
     logs = [math.log1p(run.judging_margin or 0) for run in (a, b)]
-    lucky = any(run.margin is None and len(set(row.process)) == 1 for run in (a, b) for row in run.rows)
+    lucky = any(run.margin is None and run.processes == 1 for run in (a, b))
     return math.expm1(math.hypot(*logs) if lucky else max(logs))
 
 

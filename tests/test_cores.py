@@ -38,6 +38,24 @@ def sleeper():
     thread.join()
 
 
+@pytest.fixture
+def noting(monkeypatch):
+    """Makes a context manager of cores, by its name, only note what it is given: a list."""
+
+    def noting(name):
+        noted = []
+
+        @contextmanager
+        def note(*given, **named):
+            noted.append((*given, *named.values()))
+            yield
+
+        monkeypatch.setattr(cores, name, note)
+        return noted
+
+    return noting
+
+
 def allowed(thread=0):
     return os.sched_getaffinity(thread)
 
@@ -52,15 +70,8 @@ def test_the_caller_is_on_a_core_while_it_is_kept_there(core):
 
 
 @on_linux
-def test_the_caller_goes_to_a_core_before_the_block_and_may_leave_it_in_the_block(core, monkeypatch):
-    noted = []
-
-    @contextmanager
-    def kept_on(core, threads):
-        noted.append((core, threads))
-        yield
-
-    monkeypatch.setattr(cores, "kept_on", kept_on)
+def test_the_caller_goes_to_a_core_before_the_block_and_may_leave_it_in_the_block(core, noting, monkeypatch):
+    noted = noting("kept_on")
     monkeypatch.setattr(cores, "get_native_id", lambda: 7)
     monkeypatch.setattr(cores, "other_threads", lambda: [8, 9])
     for with_all_threads, others in ((False, []), (True, [8, 9])):
@@ -136,24 +147,11 @@ def test_both_sides_of_a_pair_are_told_the_core_of_the_process_that_tells_them(m
     assert task.core == 5
 
 
-@pytest.fixture
-def noted(monkeypatch):
-    """What begun_on is given by a worker."""
-    noted = []
-
-    @contextmanager
-    def begun_on(core, with_all_threads):
-        noted.append((core, with_all_threads))
-        yield
-
-    monkeypatch.setattr(cores, "begun_on", begun_on)
-    return noted
-
-
 @pytest.mark.parametrize(("cpu_seconds", "with_all_threads"), [(0.9, True), (1.2, True), (1.3, False), (2.0, False)])
 def test_all_threads_begin_there_if_one_worked_at_a_time_in_the_run_before(
-    cpu_seconds, with_all_threads, noted, monkeypatch
+    cpu_seconds, with_all_threads, noting, monkeypatch
 ):
+    noted = noting("begun_on")
     work = Work()
     work.device, work.clock, work.module = (
         "cpu",
@@ -171,8 +169,8 @@ def test_all_threads_begin_there_if_one_worked_at_a_time_in_the_run_before(
     assert noted == [(1, False), (1, with_all_threads)]
 
 
-def test_ranks_begin_wherever_the_system_puts_them(noted, monkeypatch):
-    woken = []
+def test_ranks_begin_wherever_the_system_puts_them(noting, monkeypatch):
+    noted, woken = noting("begun_on"), []
     monkeypatch.setattr(Work, "wake", lambda self: woken.append(self))
     rank = Rank("ddp", line=None)
     rank.wake_on(1)

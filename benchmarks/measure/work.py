@@ -145,12 +145,11 @@ class Work:
         problem, inputs = self.waking
         self.module.train(*inputs, *problem[2:])
 
-    busy_cores: float | None = None  # the most in a timed run so far
+    busy_cores = 0.0  # the most in a timed run so far, 0 before the first
 
     def wake_on(self, core: int | None) -> None:
         """The same, begun on this core, where the timed run goes on; only its first thread if several work at once."""
-        one_at_a_time = self.busy_cores is not None and self.busy_cores <= cores.ONE
-        with cores.begun_on(core, with_all_threads=one_at_a_time):
+        with cores.begun_on(core, with_all_threads=0 < self.busy_cores <= cores.ONE):
             self.wake()
 
     def train(self, task: Task, slowdown: float = 0.0) -> tuple[Time, Answer]:
@@ -170,7 +169,7 @@ class Work:
                 return time, answer
             times.setdefault(place and place.steps, []).append(time)
         time = self.time_of_run(times)
-        self.busy_cores = max(self.busy_cores or 0.0, time.cpu_seconds / time.seconds)
+        self.busy_cores = max(self.busy_cores, time.cpu_seconds / time.seconds)
         return time, answer
 
     def time_of_run(self, times: dict[int | None, list[Time]]) -> Time:

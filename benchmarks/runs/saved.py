@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -131,12 +131,12 @@ class Run:
             return None
         if self.margin is not None:
             return self.margin
-        return self.least_margin(self.aa_checks)
+        return statistics.least_margin((self.log_ratios[check.key] for check in self.aa_checks), self.processes)
 
-    def least_margin(self, aa_checks: Sequence[Row]) -> float | None:
-        """The margin that these allow, None if they allow none."""
-        processes = min((len(set(check.process)) for check in aa_checks), default=1)
-        return statistics.least_margin([self.log_ratios[check.key] for check in aa_checks], processes)
+    @property
+    def processes(self) -> int:
+        """In how many it was measured, on each device at least."""
+        return min((len(set(check.process)) for check in self.aa_checks), default=1)
 
     @cached_property
     def verdicts(self) -> dict[Key, Verdict]:
@@ -177,7 +177,7 @@ class Run:
         margin = self.margin or statistics.MARGINS[-1]
         if statistics.word(found, margin) in ("faster", "slower"):
             return f"seem to differ, {ratio} with a margin of {margin * 100:.3g} %"
-        if self.margin is None and self.least_margin([check]) is None:
+        if self.margin is None and statistics.least_margin([found], self.processes) is None:
             return f"cannot be told to be the same, {ratio}, not even within half of {margin * 100:g} %"
         if self.margin is not None and not statistics.is_within(found, margin):
             return f"cannot be told to be the same, {ratio} with a margin of {margin * 100:.3g} %"

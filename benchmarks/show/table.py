@@ -127,8 +127,7 @@ def meaning_of_words(run: Run) -> str:
 
 def of_these(*runs: Run) -> str:
     """That words are of these processes, where a run has a single one."""
-    several = all(len(set(run.rows[0].process)) > 1 for run in runs)
-    return "" if several else "; of these processes: fresh ones may differ, --processes"
+    return "" if all(run.processes > 1 for run in runs) else "; of these processes: fresh ones may differ, --processes"
 
 
 def meaning(margin: float, count: int) -> str:
